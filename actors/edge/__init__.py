@@ -1,0 +1,1 @@
+"""How does the outside world enter? Config, HTTP, authentication, Ray."""

@@ -1,0 +1,1 @@
+"""How do many answers become one?"""

@@ -1,0 +1,269 @@
+"""What do the parts of the company say to each other about one request?"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from actors.protocol.errors import BackendError, LLMError
+
+JsonObject = dict[str, Any]
+"""A JSON object that is passed on whole: its keys belong to the OpenAI API or to an upstream, not to us."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens that one or several calls consumed. `estimated` where no upstream counted them."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    estimated: bool = False
+
+    @property
+    def total_tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.estimated or other.estimated,
+        )
+
+    def as_json(self) -> JsonObject:
+        return {
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+            "total_tokens": self.total_tokens,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One question to one model.
+
+    `body` holds the caller's OpenAI parameters (`messages`, sampling, `tools`, and any that we do not know) without
+    `model`, `stream`, `stream_options` and `troupe`: those belong to whoever places the call.
+    `time_left_s` is what the request's deadline leaves to this call.
+    """
+
+    request_id: str
+    body: JsonObject = field(repr=False)  # holds the caller's text: never printed
+    time_left_s: float
+
+    def asking(self, **parameters: object) -> "Call":
+        """The same call with some of the body's parameters set."""
+        return Call(self.request_id, {**self.body, **parameters}, self.time_left_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A whole answer of one model.
+
+    `body` is the OpenAI `chat.completion` object as the upstream gave it. `logprob_mean` is the mean natural log
+    probability of the answer's tokens (at most 0, higher is surer), `None` when the model gave none.
+    """
+
+    body: JsonObject = field(repr=False)
+    text: str = field(repr=False)
+    finish_reason: str | None
+    usage: Usage | None
+    logprob_mean: float | None = None
+
+
+class Chunk(NamedTuple):
+    """One event of a stream: the JSON as the upstream sent it, and what we need to know of it.
+
+    `text` is the content delta of the first choice ("" when there is none).
+    """
+
+    data: bytes
+    text: str = ""
+    finish_reason: str | None = None
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An ensemble member's success: what it said, how long it took, what it cost (`None`: no price is known)."""
+
+    backend: str
+    completion: Completion
+    latency_ms: float
+    cost_usd: float | None = None
+
+    @property
+    def text(self) -> str:
+        return self.completion.text
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An ensemble member's failure, as a value. `message` is fit for the caller: no secret, no prompt text."""
+
+    backend: str
+    code: str
+    message: str
+    status: int
+    retryable: bool
+    latency_ms: float
+    retry_after_s: float | None = None
+    param: str | None = None
+
+    @classmethod
+    def of(cls, error: LLMError, backend: str, latency_ms: float) -> "Failure":
+        return cls(
+            backend=backend,
+            code=error.code,
+            message=error.message,
+            status=error.status,
+            retryable=error.retryable,
+            latency_ms=latency_ms,
+            retry_after_s=error.retry_after_s,
+            param=error.param,
+        )
+
+    def as_error(self) -> BackendError:
+        """The error that a caller sees when nothing but this failure is left."""
+        error = BackendError(self.message, self.backend, self.param, self.retry_after_s, self.status, self.code)
+        error.retryable = self.retryable
+        if 400 <= self.status < 500:
+            error.kind = "rate_limit_error" if self.status == 429 else "invalid_request_error"
+        return error
+
+
+Outcome = Answer | Failure
+
+AttemptOutcome = Literal["ok", "cancelled"] | str
+"""`ok`, `cancelled`, or the `code` of the error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One upstream call that a request caused."""
+
+    backend: str
+    outcome: AttemptOutcome
+    latency_ms: float
+    ttft_ms: float | None = None
+    usage: Usage | None = None
+    cost_usd: float | None = None
+
+    def as_json(self) -> JsonObject:
+        return {"backend": self.backend, "outcome": self.outcome, "latency_ms": round(self.latency_ms, 3)}
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """How one member's answer counted in a merge. `weight` is its share, 0..1; `answer` the extracted final answer."""
+
+    backend: str
+    answer: str | None = field(repr=False)
+    weight: float
+
+    def as_json(self) -> JsonObject:
+        return {"backend": self.backend, "answer": self.answer, "weight": round(self.weight, 4)}
+
+
+@dataclass(frozen=True, slots=True)
+class EnsembleReport:
+    """How the answers of an ensemble became one: the `ensemble` object of the reply."""
+
+    asked: int
+    answered: int
+    quorum: int
+    merge: str
+    winner: str | None
+    confidence_01: float | None
+    support_01: float | None
+    decided_early: bool
+    degraded: bool
+    votes: Sequence[Vote] = ()
+    failures: Sequence[Failure] = ()
+    reasons: Sequence[str] = ()
+
+    def as_json(self) -> JsonObject:
+        return {
+            "asked": self.asked,
+            "answered": self.answered,
+            "quorum": self.quorum,
+            "merge": self.merge,
+            "winner": self.winner,
+            "confidence_01": _rounded(self.confidence_01),
+            "support_01": _rounded(self.support_01),
+            "decided_early": self.decided_early,
+            "degraded": self.degraded,
+            "reasons": list(self.reasons),
+            "votes": [vote.as_json() for vote in self.votes],
+            "failures": [{"backend": f.backend, "code": f.code, "message": f.message} for f in self.failures],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRecord:
+    """What one request led to: sent to the optimizer and the tracer when it ends, kept for feedback.
+
+    It holds no prompt and no answer text. `outcome` is `ok`, `cancelled` or an error code; `overhead_ms` is our own
+    time, without the time that was spent waiting for upstreams.
+    """
+
+    request_id: str
+    finished_at_s: float
+    model: str
+    strategy: str
+    backend: str | None
+    outcome: AttemptOutcome
+    status: int
+    latency_ms: float
+    overhead_ms: float
+    stream: bool
+    ttft_ms: float | None = None
+    attempts: Sequence[Attempt] = ()
+    usage: Usage | None = None
+    cost_usd: float | None = None
+    ensemble: EnsembleReport | None = None
+    task_type: str = "unknown"
+    pattern: str = "plain"
+    propensity_01: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What somebody thinks of an answer. At least one judgement is set; `score_01`: higher is better."""
+
+    request_id: str
+    correct: bool | None = None
+    score_01: float | None = None
+    preferred: str | None = None
+    gold: str | None = None
+    comment: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ActorStatus:
+    """One member of the company, as `/api/status` shows it."""
+
+    name: str
+    kind: Literal["backend", "router", "optimizer", "supervisor", "tracer", "ensemble"]
+    state: Literal["starting", "alive", "degraded", "restarting", "dead"]
+    pid: int | None = None
+    node: str | None = None
+    restarts: int = 0
+    uptime_s: float | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """An actor's answer to a probe. `healthy` is false where it lives but cannot do its work; `detail` says why."""
+
+    name: str
+    pid: int
+    node: str
+    uptime_s: float
+    healthy: bool = True
+    detail: str | None = None
+    gauges: Mapping[str, float] = field(default_factory=dict)
+
+
+def _rounded(share: float | None) -> float | None:
+    return None if share is None else round(share, 4)

@@ -1,0 +1,1 @@
+"""May I call now, and what if it fails?"""

@@ -1,0 +1,141 @@
+"""Which backends and models exist, in which state, and under which lease may each be called?
+
+A `RoutingTable` is immutable: the router publishes a new version, replicas replace the old one whole.
+"""
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from actors.protocol.errors import UnknownModel
+
+BreakerState = Literal["closed", "open", "half_open"]
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """List price in US dollars per million tokens."""
+
+    input_per_mtok: float
+    output_per_mtok: float
+
+    def cost_usd(self, prompt_tokens: int, completion_tokens: int) -> float:
+        return (prompt_tokens * self.input_per_mtok + completion_tokens * self.output_per_mtok) / 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Supports:
+    """What a backend's model can do beyond plain chat."""
+
+    prefill: bool = False
+    tools: bool = True
+    vision: bool = False
+    logprobs: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A backend's leave to call its upstream directly: where, with which credential, how much at once.
+
+    `max_concurrency` is the holder's share, not the backend's whole limit.
+    """
+
+    base_url: str
+    api_key: str | None = field(repr=False)
+    max_concurrency: int
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What was measured of a backend lately. `error_rate_01` is a share of calls; latencies are of whole calls."""
+
+    in_flight: int = 0
+    error_rate_01: float = 0.0
+    p50_ms: float | None = None
+    p95_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BackendRecord:
+    """One backend as a replica needs to know it. `hosted`: its weights live in its actor, it is called through that."""
+
+    name: str
+    provider: str
+    model: str
+    hosted: bool
+    weight: float = 1.0
+    timeout_s: float = 120.0
+    ttft_timeout_s: float = 20.0
+    stall_timeout_s: float = 15.0
+    max_retries: int = 2
+    max_concurrency: int = 64
+    context_window: int | None = None
+    price: Price | None = None
+    supports: Supports = field(default_factory=Supports)
+    breaker: BreakerState = "closed"
+    measured: Measured = field(default_factory=Measured)
+    lease: Lease | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRecord:
+    """What callers may put in `model`: members (backends or other models) and how they are played together."""
+
+    name: str
+    strategy: str
+    members: Sequence[str]
+    merge: str = "weighted_consensus"
+    judge: str | None = None
+    quorum: int | None = None
+    deadline_s: float = 60.0
+    max_attempts: int = 6
+    max_cost_usd: float | None = None
+    min_confidence_01: float = 0.0
+
+    @property
+    def is_ensemble(self) -> bool:
+        return self.strategy == "ensemble"
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingTable:
+    """Everything a replica needs to decide alone. `weights`: per task type, per backend, at least 0."""
+
+    version: int
+    backends: Mapping[str, BackendRecord]
+    models: Mapping[str, ModelRecord]
+    weights: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    def resolve(self, name: str) -> ModelRecord | BackendRecord:
+        """The model or backend of that name. Raises `UnknownModel` with the nearest names."""
+        found = self.models.get(name) or self.backends.get(name)
+        if found is None:
+            raise UnknownModel(f"The model '{name}' does not exist.{self.suggestion(name)}", param="model")
+        return found
+
+    def suggestion(self, name: str) -> str:
+        """' Did you mean ...?' with up to three near names, or all names when none is near."""
+        names = list(self.names())
+        near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+        if near:
+            return f" Did you mean {_listed(near)}?"
+        return f" Available: {_listed(names[:20])}."
+
+    def names(self) -> Iterator[str]:
+        """Every name that callers may use, models first."""
+        yield from self.models
+        yield from (name for name in self.backends if name not in self.models)
+
+    def leaves(self, name: str) -> list[str]:
+        """The backends behind a name, each once, in order."""
+        if name in self.backends and name not in self.models:
+            return [name]
+        seen: dict[str, None] = {}
+        for member in self.models[name].members:
+            seen.update(dict.fromkeys(self.leaves(member)))
+        return list(seen)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)

@@ -1,0 +1,1 @@
+"""What happened, how long did it take and what did it cost?"""
