@@ -154,14 +154,24 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """How one member's answer counted in a merge. `weight` is its share, 0..1; `answer` the extracted final answer."""
+    """How one member's answer counted in a merge.
+
+    `weight` is its share of all votes, 0..1; `answer` the extracted final answer, `None` when it cast no vote;
+    `confidence_01` the member's own confidence (higher is surer), `None` when it gave none.
+    """
 
     backend: str
     answer: str | None = field(repr=False)
     weight: float
+    confidence_01: float | None = None
 
     def as_json(self) -> JsonObject:
-        return {"backend": self.backend, "answer": self.answer, "weight": round(self.weight, 4)}
+        return {
+            "backend": self.backend,
+            "answer": self.answer,
+            "weight": round(self.weight, 4),
+            "confidence_01": _rounded(self.confidence_01),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,13 +248,27 @@ class Feedback:
     comment: str | None = None
 
 
+ActorKind = Literal["backend", "router", "optimizer", "supervisor", "tracer", "ensemble"]
+ActorState = Literal["starting", "alive", "degraded", "restarting", "dead"]
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """One actor that the supervisor creates: its name, its kind, its plain class and that one's arguments."""
+
+    name: str
+    kind: ActorKind
+    plain: type
+    arguments: tuple[object, ...] = field(default=(), repr=False)  # may hold credentials
+
+
 @dataclass(frozen=True, slots=True)
 class ActorStatus:
     """One member of the company, as `/api/status` shows it."""
 
     name: str
-    kind: Literal["backend", "router", "optimizer", "supervisor", "tracer", "ensemble"]
-    state: Literal["starting", "alive", "degraded", "restarting", "dead"]
+    kind: ActorKind
+    state: ActorState
     pid: int | None = None
     node: str | None = None
     restarts: int = 0

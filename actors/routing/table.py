@@ -100,12 +100,16 @@ class ModelRecord:
 
 @dataclass(frozen=True, slots=True)
 class RoutingTable:
-    """Everything a replica needs to decide alone. `weights`: per task type, per backend, at least 0."""
+    """Everything a replica needs to decide alone. `weights`: per task type, per backend, at least 0.
+
+    `draining`: the gateway is about to stop; running requests finish, new ones are refused.
+    """
 
     version: int
     backends: Mapping[str, BackendRecord]
     models: Mapping[str, ModelRecord]
     weights: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    draining: bool = False
 
     def resolve(self, name: str) -> ModelRecord | BackendRecord:
         """The model or backend of that name. Raises `UnknownModel` with the nearest names."""

@@ -1,0 +1,167 @@
+"""Backend: the actor that owns one model: its credential and lease, or its loaded weights."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+
+from actors.edge.vitals import Vitals
+from actors.protocol.clock import SYSTEM_CLOCK, Clock
+from actors.protocol.errors import BackendUnavailable, LLMError
+from actors.protocol.messages import Call, Chunk, Completion, Pulse
+from actors.protocol.ports import Provider
+from actors.routing.table import Lease
+
+log = logging.getLogger("troupe.backend")
+
+PROBE_EVERY_S = 2.0
+RELOAD_AFTER_S = 5.0
+COALESCE_S = 0.01  # a message between processes costs as much as this many milliseconds of decoding are worth
+
+
+class Backend:
+    """One model, called through this actor when its weights live here, or under its lease when they do not.
+
+    `build` makes the provider; it is called in the actor, so connections and weights never cross processes.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        build: Callable[[], Provider],
+        lease: Lease | None,
+        end_self: Callable[[], None],
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self.name = name
+        self.vitals = Vitals(f"backend:{name}", clock)
+        self._build = build
+        self._lease = lease
+        self._end_self = end_self
+        self._provider: Provider | None = None
+        self._fault: str | None = "starting"
+        self._ready = asyncio.Event()
+        self._life: asyncio.Task[None] | None = None
+        self._in_flight = 0
+
+    async def start(self) -> None:
+        """Begins to load or connect; calls wait until that is done. Returns at once."""
+        self._life = asyncio.create_task(self._live())
+
+    async def complete(self, call: Call) -> Completion:
+        """The whole answer. Raises `BackendError`s."""
+        provider = await self._ready_provider(call)
+        with self._counted():
+            return await provider.complete(call)
+
+    async def stream(self, call: Call) -> AsyncIterator[list[Chunk]]:
+        """The answer's chunks in order, in batches of what arrived within `COALESCE_S`. Raises `BackendError`s."""
+        provider = await self._ready_provider(call)
+        with self._counted():
+            async with contextlib.aclosing(coalesced(provider.stream(call), COALESCE_S)) as batches:
+                async for batch in batches:
+                    yield batch
+
+    async def lease(self) -> Lease | None:
+        """What each replica may do on its own: `None` means that calls go through this actor."""
+        return self._lease
+
+    async def pulse(self) -> Pulse:
+        """The answer to a probe: unhealthy while loading, and with the reason while the model cannot be asked."""
+        return self.vitals.pulse(self._fault is None, self._fault, in_flight=float(self._in_flight))
+
+    async def stop(self) -> None:
+        """Stops running work and frees what the model holds."""
+        if self._life is not None:
+            self._life.cancel()
+        if self._provider is not None:
+            await self._provider.aclose()
+
+    async def _live(self) -> None:
+        while not self.vitals.orphaned():
+            if self._provider is None:
+                await self._load()
+            else:
+                await self._probe(self._provider)
+            await asyncio.sleep(PROBE_EVERY_S if self._provider else RELOAD_AFTER_S)
+        log.warning("%s has had no supervisor for a minute and ends itself", self.vitals.name)
+        if self._provider is not None:
+            await self._provider.aclose()
+        self._end_self()
+
+    async def _load(self) -> None:
+        try:
+            provider = self._build()
+            await provider.start()
+        except LLMError as error:
+            self._fault = str(error)
+            log.error("%s cannot start: %s", self.vitals.name, error)
+            return
+        self._provider, self._fault = provider, None
+        self._ready.set()
+
+    async def _probe(self, provider: Provider) -> None:
+        try:
+            await provider.probe()
+        except LLMError as error:
+            if self._fault is None:
+                log.warning("%s fails its probe: %s", self.vitals.name, error)
+            self._fault = str(error)
+        else:
+            self._fault = None
+
+    async def _ready_provider(self, call: Call) -> Provider:
+        if not self._ready.is_set():
+            try:
+                async with asyncio.timeout(call.time_left_s):
+                    await self._ready.wait()
+            except TimeoutError:
+                raise BackendUnavailable(f"'{self.name}' is not ready: {self._fault}.", self.name) from None
+        if self._provider is None:
+            raise BackendUnavailable(f"'{self.name}' is not ready: {self._fault}.", self.name)
+        return self._provider
+
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[None]:
+        self._in_flight += 1
+        try:
+            yield
+        finally:
+            self._in_flight -= 1
+
+
+async def coalesced(chunks: AsyncIterator[Chunk], interval_s: float) -> AsyncGenerator[list[Chunk], None]:
+    """The same chunks in lists: the first at once, then whatever arrived, at most one list per `interval_s`."""
+    arrived: list[Chunk] = []
+    news = asyncio.Event()
+    finished = False
+
+    async def pump() -> None:
+        nonlocal finished
+        try:
+            async with contextlib.aclosing(chunks) as source:  # type: ignore[type-var]  # ports hand out generators
+                async for chunk in source:
+                    arrived.append(chunk)
+                    news.set()
+        finally:
+            finished = True
+            news.set()
+
+    pumping = asyncio.create_task(pump())
+    try:
+        while not (finished and not arrived):
+            await news.wait()
+            news.clear()
+            if arrived:
+                batch, arrived[:] = list(arrived), []
+                yield batch
+                if not finished:
+                    await asyncio.sleep(interval_s)
+                if arrived:
+                    news.set()
+        await pumping
+    finally:
+        if not pumping.done():
+            pumping.cancel()
+            with contextlib.suppress(asyncio.CancelledError, LLMError):
+                await pumping

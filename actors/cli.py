@@ -1,0 +1,167 @@
+"""Command: `troupe`, what a person types.
+
+Each command imports what it needs when it runs: Ray takes a second to import, and reads its settings while it does.
+"""
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from actors.protocol.errors import LLMError
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+
+app = typer.Typer(
+    help="Troupe: a company of models played as one.", no_args_is_help=True, pretty_exceptions_show_locals=False
+)
+models_app = typer.Typer(help="Local models: what the catalogue has, and fetching it.", invoke_without_command=True)
+app.add_typer(models_app, name="models")
+
+ConfigPath = Annotated[Path, typer.Option("--config", "-c", help="The gateway's configuration (YAML).")]
+Url = Annotated[str, typer.Option("--url", help="A running gateway.", envvar="TROUPE_URL")]
+Key = Annotated[str | None, typer.Option("--api-key", help="Its API key.", envvar="TROUPE_API_KEY", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+stdout = Console()
+stderr = Console(stderr=True)
+
+
+@app.command()
+def serve(
+    config: ConfigPath,
+    host: Annotated[str | None, typer.Option(help="Instead of server.host.")] = None,
+    port: Annotated[int | None, typer.Option(help="Instead of server.port; 0 takes a free one.")] = None,
+) -> None:
+    """Starts the gateway, prints `READY http://HOST:PORT`, and serves until it is told to stop."""
+    from actors.edge.config_file import load_config
+    from actors.server import Server, own_stdout, until_stopped
+
+    settings = load_config(config).served_at(host, port)
+    with own_stdout() as out, until_stopped() as wait, Server(settings, Path.cwd()) as server:
+        print(f"READY {server.url}", file=out, flush=True)
+        wait()
+
+
+@app.command()
+def check(config: ConfigPath) -> None:
+    """Reads a configuration and lists every problem in it; exit status 1 if there is one."""
+    from actors.edge.config_file import check_config
+
+    problems = check_config(config)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if problems:
+        raise typer.Exit(1)
+    print(f"{config}: no problems")
+
+
+@app.command()
+def ask(
+    text: Annotated[str, typer.Argument(help="The question; '-' reads it from standard input.")],
+    model: Annotated[str | None, typer.Option("--model", "-m", help="A model or backend; default: the first.")] = None,
+    url: Url = DEFAULT_URL,
+    api_key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Asks a running gateway and prints the answer as it comes."""
+    from actors.edge.http_client import GatewayClient
+    from actors.edge.screens import answer_facts
+
+    question = sys.stdin.read() if text == "-" else text
+    with GatewayClient(url, api_key) as gateway:
+        model = model or gateway.models()[0]
+        if as_json:
+            stdout.print_json(data=gateway.complete(model, question))
+            return
+        told = None
+        for piece, troupe in gateway.stream(model, question):
+            print(piece, end="", flush=True)
+            told = troupe or told
+        print(flush=True)
+        if told:
+            stderr.print(answer_facts(told), style="dim", highlight=False)
+
+
+@app.command()
+def status(url: Url = DEFAULT_URL, api_key: Key = None, as_json: AsJson = False) -> None:
+    """Who is in the company and in which state."""
+    from actors.edge.http_client import GatewayClient
+    from actors.edge.screens import status_tables
+
+    with GatewayClient(url, api_key) as gateway:
+        told = gateway.get("/api/status")
+    if as_json:
+        stdout.print_json(data=told)
+    else:
+        stdout.print(*status_tables(told), sep="\n")
+
+
+@app.command()
+def report(url: Url = DEFAULT_URL, api_key: Key = None, as_json: AsJson = False) -> None:
+    """Counts, errors and latencies since the start."""
+    from actors.edge.http_client import GatewayClient
+    from actors.edge.screens import report_tables
+
+    with GatewayClient(url, api_key) as gateway:
+        told = gateway.get("/api/performance-report")
+    if as_json:
+        stdout.print_json(data=told)
+    else:
+        stdout.print(*report_tables(told), sep="\n")
+
+
+@app.command()
+def demo(
+    small: Annotated[bool, typer.Option(help="Two small models instead of three.", envvar="")] = False,
+    port: Annotated[int | None, typer.Option(help="Instead of 8000; 0 takes a free one.")] = None,
+) -> None:
+    """Fetches small local models, asks them one question together, and keeps serving."""
+    from actors.demo import play
+
+    play(small=small or os.environ.get("TROUPE_DEMO") == "small", port=port, console=stdout)
+
+
+@models_app.callback()
+def models(context: typer.Context) -> None:
+    """Lists the local models that can be fetched and those that are here."""
+    if context.invoked_subcommand is None:
+        list_models()
+
+
+@models_app.command("list")
+def list_models() -> None:
+    """Lists the local models that can be fetched and those that are here."""
+    from actors.providers.catalogue_view import catalogue_table
+
+    stdout.print(catalogue_table())
+
+
+@models_app.command("pull")
+def pull(
+    names: Annotated[list[str], typer.Argument(help="Names from `troupe models`.")],
+    hub: Annotated[
+        str | None, typer.Option(help="A model hub or mirror to ask first.", envvar="TROUPE_MODEL_HUB")
+    ] = None,
+    accept_licence: Annotated[bool, typer.Option(help="Accept a licence that has terms of its own.")] = False,
+) -> None:
+    """Fetches pinned weights into the user's cache; goes on where it was interrupted."""
+    from actors.providers.catalogue_view import pull_with_progress
+
+    pull_with_progress(names, hub=hub, accept_licence=accept_licence)
+
+
+def main() -> None:
+    """Runs the command line. Expected errors are one line on standard error and exit status 1."""
+    logging.basicConfig(level=os.environ.get("TROUPE_LOG", "WARNING"), format="%(levelname)s %(name)s: %(message)s")
+    try:
+        app()
+    except LLMError as error:
+        print(f"troupe: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

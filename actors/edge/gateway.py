@@ -1,0 +1,101 @@
+"""What does the HTTP app need of the company behind it?"""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from actors.protocol.errors import LLMError
+from actors.protocol.messages import Feedback, JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a request's `troupe` object asks for; `None` leaves the model's own setting. Names are not yet resolved."""
+
+    strategy: str | None = None
+    merge: str | None = None
+    quorum: int | None = None
+    deadline_s: float | None = None
+    max_attempts: int | None = None
+    max_cost_usd: float | None = None
+    min_confidence_01: float | None = None
+    members: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """One validated chat completion request.
+
+    `body` holds the caller's parameters without `model`, `stream`, `stream_options` and `troupe`. `key_name` names the
+    API key that it came with (`None` where no keys are configured). `received_s` is a monotonic reading of the
+    app's clock at the first look at the request.
+    """
+
+    request_id: str
+    model: str
+    body: JsonObject = field(repr=False)  # holds the caller's text: never printed
+    stream: bool
+    include_usage: bool
+    n: int
+    wishes: Wishes
+    key_name: str | None
+    received_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole answer: an OpenAI `chat.completion` object, and the headers to send with it."""
+
+    body: JsonObject = field(repr=False)
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedReply:
+    """An answer in parts. `events` gives the JSON of each event in order, b"" where only a sign of life is due.
+
+    The app takes the first event before it sends headers and always closes `events`, also when the client hangs up.
+    """
+
+    headers: Mapping[str, str]
+    events: AsyncIterator[bytes]
+
+
+class Gateway(Protocol):
+    """Answers requests. All methods raise errors of the `LLMError` tree; cancelling a call stops the work behind it."""
+
+    async def complete(self, request: ChatRequest) -> Reply:
+        """The whole answer."""
+        ...
+
+    async def open_stream(self, request: ChatRequest) -> StreamedReply:
+        """The answer as a stream; what goes wrong before the first byte is raised here."""
+        ...
+
+    def models(self) -> list[JsonObject]:
+        """OpenAI model objects (`id`, `object`, `created`, `owned_by`) of every name that callers may use."""
+        ...
+
+    async def record_feedback(self, feedback: Feedback) -> JsonObject:
+        """The acknowledgement, once the feedback is durable."""
+        ...
+
+    async def status(self) -> JsonObject:
+        """What `/api/status` shows."""
+        ...
+
+    async def optimizer_report(self) -> JsonObject:
+        """What `/api/optimizer` shows."""
+        ...
+
+    async def performance_report(self) -> JsonObject:
+        """What `/api/performance-report` shows."""
+        ...
+
+    def not_ready_because(self) -> str | None:
+        """Why requests should go elsewhere for now; `None` when ready."""
+        ...
+
+    def refuses_because(self) -> LLMError | None:
+        """The error that every new completion gets, for example while draining; `None` when they are welcome."""
+        ...

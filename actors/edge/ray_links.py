@@ -1,0 +1,61 @@
+"""How does a replica reach the control plane, and how does it learn where its front really listens?"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import ray
+from ray import serve
+
+from actors.edge.ray_ports import OptimizerPort, RouterPort, SupervisorPort, TracerPort
+from actors.edge.ray_stage import Stage
+from actors.protocol.messages import ActorStatus, DecisionRecord, Feedback, JsonObject, Pulse, Role
+from actors.routing.table import RoutingTable
+
+
+class ReplicaLinks:
+    """The `Links` of a replica over Ray."""
+
+    def __init__(self, stage: Stage, root: Role) -> None:
+        self.namespace = stage.namespace
+        self.address: str = ray.get_runtime_context().gcs_address
+        self._stage = stage
+        self._root = root
+        self._router = RouterPort(stage.namespace)
+        self._optimizer = OptimizerPort(stage.namespace)
+        self._tracer = TracerPort(stage.namespace)
+        self._supervisor = SupervisorPort(stage.namespace)
+
+    def raise_root(self) -> None:
+        self._stage.raise_actor(self._root)
+
+    async def newer_table(self, known_version: int, wait_s: float) -> RoutingTable | None:
+        return await self._router.newer_table(known_version, wait_s)
+
+    async def announce(self, pulse: Pulse, timeout_s: float) -> Sequence[ActorStatus]:
+        return await self._supervisor.announce(pulse, timeout_s)
+
+    async def record_decisions(self, records: Sequence[DecisionRecord]) -> None:
+        await self._optimizer.record(records)
+
+    async def trace(self, records: Sequence[DecisionRecord], dropped: int) -> None:
+        await self._tracer.record(records, (), dropped)
+
+    async def feedback(self, feedback: Feedback) -> JsonObject:
+        return await self._optimizer.feedback(feedback)
+
+    async def optimizer_report(self) -> JsonObject:
+        return await self._optimizer.report()
+
+    async def performance_report(self) -> JsonObject:
+        return await self._tracer.report()
+
+
+async def bound_host() -> str:
+    """The host that Ray Serve's front really listens on; asked inside a replica."""
+    controller: Any = ray.get_actor("SERVE_CONTROLLER_ACTOR", namespace="serve")  # Serve has no public way to ask
+    return str((await controller.get_http_config.remote()).host)
+
+
+def replica_name() -> str:
+    """This replica's name within its deployment."""
+    return f"ensemble:{serve.get_replica_context().replica_id.unique_id}"

@@ -1,0 +1,120 @@
+"""How does a person read what the gateway tells?"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from actors.protocol.messages import JsonObject
+
+STATE_STYLES = {"alive": "green", "starting": "yellow", "restarting": "yellow", "degraded": "yellow", "dead": "red"}
+BREAKER_STYLES = {"closed": "green", "half_open": "yellow", "open": "red"}
+
+
+def status_tables(status: JsonObject) -> list[Table]:
+    """The members of the company, and the backends."""
+    actors = _table("The company", "name", "kind", "state", "pid", "restarts", "up", "detail")
+    for actor in status["actors"]:
+        actors.add_row(
+            actor["name"],
+            actor["kind"],
+            Text(actor["state"], STATE_STYLES.get(actor["state"], "")),
+            _text(actor["pid"]),
+            _text(actor["restarts"]),
+            _seconds(actor["uptime_s"]),
+            _text(actor.get("detail")),
+        )
+    backends = _table("Backends", "name", "provider", "breaker", "in flight", "errors", "p50", "p95")
+    for backend in status["backends"]:
+        backends.add_row(
+            backend["name"],
+            backend["provider"],
+            Text(backend["breaker"], BREAKER_STYLES.get(backend["breaker"], "")),
+            _text(backend["in_flight"]),
+            _share(backend["error_rate_01"]),
+            _ms(backend["p50_ms"]),
+            _ms(backend["p95_ms"]),
+        )
+    return [actors, backends]
+
+
+def report_tables(report: JsonObject) -> list[Table]:
+    """Backends and operations with their counts, errors and latencies."""
+    columns = ("calls", "errors", "mean", "p50", "p95", "p99", "max")
+    backends = _table("Backends", "name", *columns)
+    for row in report["backends"]:
+        backends.add_row(row["backend"], *_figures(row))
+    operations = _table("Operations", "component", "operation", "backend", *columns)
+    for row in report["operations"]:
+        operations.add_row(row["component"], row["operation"], _text(row.get("backend")), *_figures(row))
+    return [backends, operations]
+
+
+def answer_facts(troupe: JsonObject) -> str:
+    """One line on how an answer came about."""
+    facts = [f"{troupe['backend']} by {troupe['strategy']}"]
+    ensemble = troupe.get("ensemble")
+    if ensemble:
+        facts.append(f"{ensemble['answered']} of {ensemble['asked']} answered")
+        facts.append(f"confidence {_share(ensemble['confidence_01'])}")
+        if ensemble["degraded"]:
+            facts.append("degraded: " + "; ".join(ensemble["reasons"]))
+    facts.append(troupe["request_id"])
+    return " · ".join(facts)
+
+
+def ensemble_table(question: str, reply: JsonObject) -> Table:
+    """Each member's answer with its time and confidence, and the merged answer below them."""
+    troupe = reply["troupe"]
+    ensemble = troupe["ensemble"]
+    latency_ms = {attempt["backend"]: attempt["latency_ms"] for attempt in troupe["attempts"]}
+    table = _table(question, "model", "answer", "time", "confidence", "share of votes")
+    for vote in ensemble["votes"]:
+        table.add_row(
+            vote["backend"],
+            _text(vote["answer"]),
+            _ms(latency_ms.get(vote["backend"])),
+            _share(vote["confidence_01"]),
+            _share(vote["weight"]),
+        )
+    for failure in ensemble["failures"]:
+        table.add_row(failure["backend"], Text(failure["message"], "red"), _ms(latency_ms.get(failure["backend"])))
+    table.add_section()
+    text = reply["choices"][0]["message"]["content"]
+    merged = (f"{ensemble['merge']}", text, _ms(max(latency_ms.values(), default=None)))
+    table.add_row(*merged, _share(ensemble["confidence_01"]), _share(ensemble["support_01"]), style="bold")
+    return table
+
+
+def _figures(row: Mapping[str, Any]) -> Sequence[str]:
+    return [
+        _text(row["count"]),
+        _share(row["error_rate_01"]),
+        *(_ms(row[f"{name}_ms"]) for name in ("mean", "p50", "p95", "p99", "max")),
+    ]
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="dim")
+    for column in columns:
+        table.add_column(column)
+    return table
+
+
+def _text(value: object) -> str:
+    return "–" if value is None else str(value)
+
+
+def _ms(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.1f} ms" if value < 1000 else f"{value / 1000:.2f} s"
+
+
+def _seconds(value: float | None) -> str:
+    return "–" if value is None else f"{value:.0f} s"
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value * 100:.1f} %"

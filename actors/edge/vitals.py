@@ -1,0 +1,29 @@
+"""Is this actor's process alive, since when, and does anybody still look after it?"""
+
+import os
+import socket
+
+from actors.protocol.clock import SYSTEM_CLOCK, Clock
+from actors.protocol.messages import Pulse
+
+ORPHANED_AFTER_S = 60.0  # a child whose supervisor has been silent this long ends itself
+
+
+class Vitals:
+    """What an actor knows of its own process; each actor holds one and answers probes with it."""
+
+    def __init__(self, name: str, clock: Clock = SYSTEM_CLOCK) -> None:
+        self.name = name
+        self._clock = clock
+        self._born_s = clock.monotonic_s()
+        self._probed_s = self._born_s
+
+    def pulse(self, healthy: bool = True, detail: str | None = None, **gauges: float) -> Pulse:
+        """The answer to a probe, which also counts as a sign that the supervisor lives."""
+        now_s = self._clock.monotonic_s()
+        self._probed_s = now_s
+        return Pulse(self.name, os.getpid(), socket.gethostname(), now_s - self._born_s, healthy, detail, gauges)
+
+    def orphaned(self) -> bool:
+        """Whether nobody has probed for `ORPHANED_AFTER_S`."""
+        return self._clock.monotonic_s() - self._probed_s > ORPHANED_AFTER_S

@@ -1,0 +1,253 @@
+"""Ensemble: the deployment that carries requests: many replicas, each deciding alone on the newest routing table."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+from actors.edge.gateway import ChatRequest, Reply, StreamedReply
+from actors.edge.ledger import Ledger
+from actors.edge.vitals import Vitals
+from actors.edge.wire import chat_request
+from actors.orchestrator import Orchestrator
+from actors.protocol.clock import SYSTEM_CLOCK, Clock
+from actors.protocol.errors import LLMError, Overloaded
+from actors.protocol.messages import ActorStatus, DecisionRecord, Feedback, JsonObject, Outcome, Pulse
+from actors.routing.table import BackendRecord, RoutingTable
+
+log = logging.getLogger("troupe.ensemble")
+
+POLL_WAIT_S = 10.0
+RETRY_AFTER_S = 0.5
+ANNOUNCE_EVERY_S = 1.0
+STATUS_PATIENCE_S = 0.5
+ROOT_MISSED_AFTER = 8  # failed announcements in a row until the root is created again
+
+
+class Links(Protocol):
+    """The control plane, as a replica reaches it. None of it is awaited on a completion."""
+
+    @property
+    def address(self) -> str: ...
+    @property
+    def namespace(self) -> str: ...
+    def raise_root(self) -> None: ...
+    async def newer_table(self, known_version: int, wait_s: float) -> RoutingTable | None: ...
+    async def announce(self, pulse: Pulse, timeout_s: float) -> Sequence[ActorStatus]: ...
+    async def record_decisions(self, records: Sequence[DecisionRecord]) -> None: ...
+    async def trace(self, records: Sequence[DecisionRecord], dropped: int) -> None: ...
+    async def feedback(self, feedback: Feedback) -> JsonObject: ...
+    async def optimizer_report(self) -> JsonObject: ...
+    async def performance_report(self) -> JsonObject: ...
+
+
+class Ensemble:
+    """One replica: a `Gateway` for the HTTP app, and the same by handle for scripts."""
+
+    def __init__(
+        self,
+        name: str,
+        table: RoutingTable,
+        links: Links,
+        orchestrator: Orchestrator,
+        ledger: Ledger,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self.vitals = Vitals(name, clock)
+        self._table = table
+        self._links = links
+        self._orchestrator = orchestrator
+        self._ledger = ledger
+        self._clock = clock
+        self._created_s = int(clock.wall_s())
+        self._company: Sequence[ActorStatus] = ()
+        self._table_is_published = False
+        self._in_flight = 0
+        self._changed = asyncio.Event()
+        self._life: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Creates the company's root unless it exists, and begins to follow the routing table."""
+        self._links.raise_root()
+        self._life = [
+            asyncio.create_task(self._follow_table()),
+            asyncio.create_task(self._announce()),
+            asyncio.create_task(self._ledger.flush_forever(self._links)),
+        ]
+
+    async def stop(self) -> None:
+        """Sends what is still unreported."""
+        for task in self._life:
+            task.cancel()
+        await self._ledger.flush(self._links)
+
+    # ---- requests ----
+
+    async def complete(self, request: ChatRequest) -> Reply:
+        """The whole answer to a chat request."""
+        self._in_flight += 1
+        try:
+            return await self._orchestrator.complete(request, self._table)
+        finally:
+            self._in_flight -= 1
+
+    async def open_stream(self, request: ChatRequest) -> StreamedReply:
+        """The answer to a chat request as a stream of events."""
+        opened = await self._orchestrator.open_stream(request, self._table)
+        return StreamedReply(opened.headers, self._counted(opened.events))
+
+    async def _counted(self, events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        self._in_flight += 1
+        try:
+            async for event in events:
+                yield event
+        finally:
+            self._in_flight -= 1
+            await events.aclose()  # type: ignore[attr-defined]  # the orchestrator hands out generators
+
+    # ---- by handle ----
+
+    async def ask(self, body: JsonObject) -> JsonObject:
+        """The reply to an OpenAI chat completion body; for handles. Raises errors of the `LLMError` tree."""
+        self._refuse_when_draining()
+        reply = await self.complete(chat_request({**body, "stream": False}, self._clock))
+        return reply.body
+
+    async def ask_stream(self, body: JsonObject) -> AsyncIterator[bytes]:
+        """The events (JSON) of the reply to an OpenAI chat completion body; for handles."""
+        self._refuse_when_draining()
+        reply = await self.open_stream(chat_request({**body, "stream": True}, self._clock))
+        async for event in reply.events:
+            if event:
+                yield event
+
+    async def orchestrate(self, body: JsonObject) -> Sequence[Outcome]:
+        """Asks every backend behind `model` in parallel: one `Answer` or `Failure` each, in the members' order."""
+        self._refuse_when_draining()
+        return await self._orchestrator.orchestrate(chat_request(body, self._clock), self._table)
+
+    # ---- what else the HTTP app asks for ----
+
+    def models(self) -> list[JsonObject]:
+        """Every name that callers may use, as OpenAI model objects."""
+        return [self._model_object(name) for name in self._table.names()]
+
+    def _model_object(self, name: str) -> JsonObject:
+        target = self._table.resolve(name)
+        told: JsonObject = {"id": name, "object": "model", "created": self._created_s, "owned_by": "troupe"}
+        if isinstance(target, BackendRecord):
+            detail: JsonObject = {"kind": "backend", "provider": target.provider, "model": target.model}
+        else:
+            detail = {"kind": "model", "strategy": target.strategy, "members": list(target.members)}
+        return told | {"troupe": detail}
+
+    async def record_feedback(self, feedback: Feedback) -> JsonObject:
+        """Hands feedback to the optimizer; returns once it is durable there."""
+        await self._ledger.flush(self._links)  # the request that it speaks of may be a moment old
+        return await self._links.feedback(feedback)
+
+    async def status(self) -> JsonObject:
+        """Who is there and in which state; from the last known news where the supervisor is silent."""
+        try:
+            self._company = await self._links.announce(self._pulse(), STATUS_PATIENCE_S)
+        except LLMError:
+            self._company = [_supervisor_missing(status) for status in self._company]
+        return {
+            "address": self._links.address,
+            "namespace": self._links.namespace,
+            "version": self._table.version,
+            "actors": [
+                {name: getattr(status, name) for name in ActorStatus.__dataclass_fields__} for status in self._company
+            ],
+            "backends": [self._backend_status(backend) for backend in self._table.backends.values()],
+        }
+
+    def _backend_status(self, backend: BackendRecord) -> JsonObject:
+        measured = backend.measured
+        return {
+            "name": backend.name,
+            "provider": backend.provider,
+            "breaker": backend.breaker,
+            "in_flight": self._orchestrator.in_flight(backend.name),
+            "error_rate_01": measured.error_rate_01,
+            "p50_ms": measured.p50_ms,
+            "p95_ms": measured.p95_ms,
+        }
+
+    async def optimizer_report(self) -> JsonObject:
+        """What was learned so far."""
+        return await self._links.optimizer_report()
+
+    async def performance_report(self) -> JsonObject:
+        """Counts, errors and latencies per backend and operation."""
+        await self._ledger.flush(self._links)
+        return await self._links.performance_report()
+
+    def not_ready_because(self) -> str | None:
+        """Why no request should be sent here yet; `None` when ready."""
+        if self._table.draining:
+            return "stopping"
+        if not self._table_is_published:
+            return "waiting for the routing table"
+        missing = [b.name for b in self._table.backends.values() if not b.hosted and b.lease is None]
+        if missing:
+            return f"waiting for the leases of {', '.join(missing)}"
+        loading = [status.name for status in self._company if status.kind == "backend" and status.state == "starting"]
+        if loading or not self._company:
+            return f"waiting for {', '.join(loading) or 'the supervisor'}"
+        return None
+
+    def refuses_because(self) -> LLMError | None:
+        """The error for new requests while the gateway stops; `None` when they are welcome."""
+        if self._table.draining:
+            return Overloaded("The gateway is stopping; try again in a moment.", retry_after_s=1.0)
+        return None
+
+    def _refuse_when_draining(self) -> None:
+        if refusal := self.refuses_because():
+            raise refusal
+
+    # ---- following the company ----
+
+    async def _follow_table(self) -> None:
+        """Keeps the newest routing table; with the router away, the last one stays in use."""
+        known = 0
+        while True:
+            try:
+                table = await self._links.newer_table(known, POLL_WAIT_S)
+            except LLMError as error:
+                log.debug("no news from the router: %s", error)
+                await asyncio.sleep(RETRY_AFTER_S)
+                continue
+            if table is not None:
+                self._table, known = table, table.version
+                self._table_is_published = True
+                self._changed.set()
+
+    async def _announce(self) -> None:
+        """Tells the supervisor that this replica lives, and remembers what it says of the others."""
+        missed = 0
+        while True:
+            try:
+                self._company = await self._links.announce(self._pulse(), ANNOUNCE_EVERY_S)
+                missed = 0
+            except LLMError:
+                missed += 1
+            if missed and missed % ROOT_MISSED_AFTER == 0:
+                log.warning("the supervisor has been away for %d rounds; it is created unless it exists", missed)
+                self._links.raise_root()
+            self._changed.clear()
+            try:
+                async with asyncio.timeout(ANNOUNCE_EVERY_S):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+
+    def _pulse(self) -> Pulse:
+        return self.vitals.pulse(in_flight=float(self._in_flight), draining=float(self._table.draining))
+
+
+def _supervisor_missing(status: ActorStatus) -> ActorStatus:
+    if status.kind != "supervisor":
+        return status
+    return ActorStatus(status.name, status.kind, "restarting", None, status.node, status.restarts, None, "no answer")

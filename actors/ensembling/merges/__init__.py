@@ -1,0 +1,1 @@
+"""Which answer wins? One file per merge strategy."""

@@ -1,0 +1,189 @@
+"""What is the next step of one fan-out: wait, ask the judge, or end, and how good is that end?"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any
+
+from actors.ensembling.agreement import Similarity, clusters, token_overlap
+from actors.ensembling.ballot import Ballot, Seat, ballot_of, wants_json
+from actors.ensembling.judging import MAX_CANDIDATES, JudgeQuestion, JudgeReply, questions, scores
+from actors.ensembling.merges.protocol import Decided, Waiting
+from actors.ensembling.merges.registry import MERGES
+from actors.protocol.messages import Answer, EnsembleReport, Failure, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Somebody who can change the result has not answered yet."""
+
+    outstanding: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class AskJudge:
+    """All members are heard; a judge should compare them. Its replies go to `Panel.hear_judge`, in this order."""
+
+    questions: Sequence[JudgeQuestion]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The merged answer. Members in `cancel` are still running and cannot change it."""
+
+    answer: Answer
+    report: EnsembleReport
+    cancel: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Nobody answered; `failures` says why, one per member."""
+
+    failures: Sequence[Failure]
+    report: EnsembleReport
+
+
+Step = Wait | AskJudge | Done | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class PanelRules:
+    """How one ensemble decides. `weights`: per backend, at least 0, 1 where unnamed. `quorum`: answers that make a
+    result whole, a majority of the members when `None`. `judged`: a judge can be asked, if the merge wants one;
+    `judge_logprobs`: it can give logprobs."""
+
+    merge: str = "weighted_consensus"
+    weights: Mapping[str, float] = field(default_factory=dict)
+    quorum: int | None = None
+    judged: bool = False
+    judge_logprobs: bool = False
+
+
+class Panel:
+    """The state of one fan-out. Report what happens (`hear`, `hear_judge`, `expire`), then ask for the `step`.
+
+    `asked`: the members in panel order; a backend may sit there more than once. `body`: the caller's request.
+    """
+
+    def __init__(
+        self,
+        asked: Sequence[str],
+        rules: PanelRules,
+        body: Mapping[str, Any],
+        similar: Similarity = token_overlap,
+    ) -> None:
+        self._asked = asked
+        self._rules = rules
+        self._body = body
+        self._similar = cache(similar)  # texts are compared again at every arrival
+        self._strategy = MERGES[rules.merge](self._similar)
+        self._quorum = rules.quorum if rules.quorum is not None else len(asked) // 2 + 1
+        self._answers: dict[int, Answer] = {}
+        self._ballots: dict[int, Ballot] = {}
+        self._failures: dict[int, Failure] = {}
+        self._judge_due = rules.judged and self._strategy.wants_judge
+        self._candidates: list[list[int]] = []
+        self._questions: list[JudgeQuestion] = []
+        self._reasons: list[str] = []
+
+    @property
+    def outstanding(self) -> list[str]:
+        """The members that were asked and have neither answered nor failed, in panel order."""
+        return [self._asked[seat] for seat in self._open_seats()]
+
+    def hear(self, outcome: Outcome) -> None:
+        """Records a member's outcome. Raises `ValueError` for a backend that is not outstanding."""
+        seat = next((seat for seat in self._open_seats() if self._asked[seat] == outcome.backend), None)
+        if seat is None:
+            raise ValueError(f"No outcome of '{outcome.backend}' is outstanding.")
+        if isinstance(outcome, Failure):
+            self._failures[seat] = outcome
+            return
+        self._ballots[seat] = ballot_of(outcome, seat, self._weight(outcome.backend), wants_json(self._body))
+        self._answers[seat] = outcome
+
+    def expire(self, after_ms: float) -> None:
+        """Ends the waiting at the deadline: whoever is outstanding has failed, and no judge is asked any more."""
+        self._judge_due = False
+        self._reasons.append("deadline expired")
+        for seat in self._open_seats():
+            backend = self._asked[seat]
+            message = f"'{backend}' had not answered when the ensemble's deadline passed."
+            self._failures[seat] = Failure(backend, "deadline_exceeded", message, 504, True, after_ms)
+
+    def hear_judge(self, replies: Sequence[JudgeReply | None]) -> None:
+        """Records the judge's replies, one per question of `AskJudge`, `None` where the call failed."""
+        self._judge_due = False
+        found = scores(self._questions, replies)
+        if found is None:
+            self._reasons.append("judge failed: none of its comparisons could be read")
+            return
+        for candidate, score_01 in found.items():
+            for seat in self._candidates[candidate]:
+                self._ballots[seat] = replace(self._ballots[seat], judge_score_01=score_01)
+
+    def step(self) -> Step:
+        """What to do next, by what was heard so far."""
+        open_seats = self._open_seats()
+        if not self._ballots:
+            return Wait(self.outstanding) if open_seats else self._failed()
+        if self._judge_due and not open_seats and self._prepare_judge():
+            return AskJudge(self._questions)
+        seats = [Seat(self._asked[seat], self._weight(self._asked[seat])) for seat in open_seats]
+        verdict = self._strategy.decide(list(self._ballots.values()), seats)
+        short = len(self._ballots) < self._quorum
+        if isinstance(verdict, Waiting) or (open_seats and short):
+            return Wait(self.outstanding)
+        return Done(self._answers[verdict.winner.seat], self._report(verdict), self.outstanding)
+
+    def _prepare_judge(self) -> bool:
+        """Whether there is anything to compare: one candidate per group that says the same, best weight first."""
+        if not self._questions:
+            ballots = [self._ballots[seat] for seat in sorted(self._ballots)]
+            groups = [[ballots[place] for place in group] for group in clusters(ballots, self._similar)]
+            groups.sort(key=lambda group: -sum(ballot.prior_weight * ballot.quality_01 for ballot in group))
+            self._candidates = [[ballot.seat for ballot in group] for group in groups[:MAX_CANDIDATES]]
+            texts = [_shown_to_judge(group[0]) for group in groups]
+            self._questions = questions(self._body.get("messages", ()), texts, self._rules.judge_logprobs)
+        return bool(self._questions)
+
+    def _failed(self) -> Failed:
+        failures = [self._failures[seat] for seat in sorted(self._failures)]
+        return Failed(failures, self._report(None))
+
+    def _report(self, verdict: Decided | None) -> EnsembleReport:
+        degradations = self._degradations()
+        return EnsembleReport(
+            asked=len(self._asked),
+            answered=len(self._ballots),
+            quorum=self._quorum,
+            merge=self._rules.merge,
+            winner=verdict.winner.backend if verdict else None,
+            confidence_01=verdict.confidence_01 if verdict else None,
+            support_01=verdict.support_01 if verdict else None,
+            decided_early=verdict.decided_early if verdict else False,
+            degraded=bool(degradations),
+            votes=verdict.votes if verdict else (),
+            failures=[self._failures[seat] for seat in sorted(self._failures)],
+            reasons=[*degradations, *(verdict.reasons if verdict else ())],
+        )
+
+    def _degradations(self) -> list[str]:
+        """Why the result is less than what was asked for; empty when it is not."""
+        found = list(self._reasons)
+        if len(self._ballots) < self._quorum:
+            found.append(f"quorum missed: {len(self._ballots)} of {self._quorum} answers")
+        found.extend(f"'{self._asked[seat]}' failed: {self._failures[seat].code}" for seat in sorted(self._failures))
+        return found
+
+    def _open_seats(self) -> list[int]:
+        return [seat for seat in range(len(self._asked)) if seat not in self._ballots and seat not in self._failures]
+
+    def _weight(self, backend: str) -> float:
+        return self._rules.weights.get(backend, 1.0)
+
+
+def _shown_to_judge(ballot: Ballot) -> str:
+    """The text of an answer, or the tool calls where that is all it says."""
+    return ballot.text or ballot.final_answer or "(no answer)"

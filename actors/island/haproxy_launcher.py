@@ -1,0 +1,91 @@
+"""How is Ray Serve's HAProxy made to stay on loopback, to speak our error envelope and to die with its parent?
+
+Ray starts this program in the place of HAProxy, with a configuration that it has just generated. It adjusts that file
+and then becomes HAProxy (same process id: Ray compares them). It runs on the standard library alone and quickly, since
+every change of the replicas is such a start.
+"""
+
+import ctypes
+import json
+import os
+import re
+import signal
+import sys
+from pathlib import Path
+
+BINARY_VARIABLE = "TROUPE_HAPROXY_BINARY"
+
+PR_SET_PDEATHSIG = 1
+
+# What HAProxy says itself: status -> (reason, our type, our code, message).
+OWN_ERRORS = {
+    400: ("Bad Request", "invalid_request_error", "invalid_request", "The HTTP request could not be parsed."),
+    408: ("Request Timeout", "invalid_request_error", "request_timeout", "The HTTP request did not arrive in time."),
+    500: ("Internal Server Error", "server_error", "internal_error", "The gateway's front failed."),
+    502: ("Bad Gateway", "server_error", "replica_lost", "The gateway lost the process that served this request."),
+    503: ("Service Unavailable", "server_error", "restarting", "The gateway is starting or restarting; try again."),
+    504: ("Gateway Timeout", "server_error", "timeout", "The gateway did not answer in time."),
+}
+
+# Serve obeys these client headers with plain-text answers and by ignoring disconnects: callers may not send them.
+SERVE_HEADERS = ("x-request-timeout-seconds", "x-request-disconnect-disabled")
+
+
+def envelope(status: int) -> str:
+    """The OpenAI error envelope, as JSON, of an error that HAProxy answers itself."""
+    _, kind, code, message = OWN_ERRORS[status]
+    return json.dumps({"error": {"message": message, "type": kind, "param": None, "code": code}})
+
+
+def error_page(status: int) -> str:
+    """A whole HTTP response, as HAProxy's `errorfile` wants it."""
+    body = envelope(status)
+    retry = "Retry-After: 1\r\nx-should-retry: true\r\n" if status in (502, 503, 504) else ""
+    return (
+        f"HTTP/1.1 {status} {OWN_ERRORS[status][0]}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\nCache-Control: no-cache\r\n{retry}\r\n{body}"
+    )
+
+
+def adjusted(config: str, pages: dict[int, Path]) -> str:
+    """The configuration with our bindings and errors. Unknown text stays; applying it twice changes nothing."""
+    if "# adjusted by troupe" in config:
+        return config
+    config = re.sub(r"^(\s*bind )(?:\*|):(\d+)\s*$", r"\g<1>127.0.0.1:\2", config, flags=re.MULTILINE)
+    config = re.sub(r"^\s*errorfile \d+ .*\n", "", config, flags=re.MULTILINE)
+    files = "".join(f"    errorfile {status} {path}\n" for status, path in pages.items())
+    config = config.replace("defaults\n", f"# adjusted by troupe\ndefaults\n{files}", 1)
+    stripped = "".join(f"    http-request del-header {name}\n" for name in SERVE_HEADERS)
+    config = config.replace("frontend http_frontend\n", f"frontend http_frontend\n{stripped}", 1)
+    restarting = _returned("http-request", 503)
+    config = re.sub(
+        r"^(backend default_backend\n)\s*http-request return .*$",
+        lambda found: f"{found[1]}    {restarting}",
+        config,
+        flags=re.MULTILINE,
+    )
+    # What Serve itself answers carries no id of ours and is plain text.
+    foreign = _returned("http-response", 503) + " if { status ge 400 } !{ res.hdr(x-troupe-request-id) -m found }"
+    return re.sub(r"^backend http-\S+\n", lambda found: f"{found[0]}    {foreign}\n", config, flags=re.MULTILINE)
+
+
+def _returned(rule: str, status: int) -> str:
+    body = envelope(status).replace("\\", "\\\\").replace('"', '\\"')
+    return f'{rule} return status {status} content-type application/json hdr Retry-After 1 string "{body}"'
+
+
+def main() -> None:
+    """Adjusts the file named by `-f` and becomes HAProxy."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    path = Path(sys.argv[sys.argv.index("-f") + 1])
+    pages = {}
+    for status in OWN_ERRORS:
+        pages[status] = path.parent / f"troupe-{status}.http"
+        pages[status].write_bytes(error_page(status).encode())
+    path.write_text(adjusted(path.read_text(), pages))
+    binary = os.environ[BINARY_VARIABLE]
+    os.execv(binary, [binary, *sys.argv[1:]])
+
+
+if __name__ == "__main__":
+    main()

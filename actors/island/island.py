@@ -1,0 +1,91 @@
+"""How does one gateway get a Ray of its own that nothing else on the machine meets or outlives?"""
+
+import contextlib
+import fcntl
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from actors.island import front, janitor
+from actors.island.ports import PortBlock, reserve_block
+from actors.protocol.clock import SYSTEM_CLOCK
+
+PREFIX = "troupe-"
+ABANDONED_AFTER_S = 60.0  # a folder younger than this may be about to be locked
+
+
+@dataclass(slots=True)
+class Island:
+    """An instance's name, folder, ports and janitor: folder and processes end with the process that holds them."""
+
+    name: str
+    folder: Path
+    ports: PortBlock
+    _janitor: subprocess.Popen[bytes] = field(repr=False)
+    _lock_fd: int = field(repr=False)
+
+    @classmethod
+    def settle(cls) -> "Island":
+        """Claims ports and a folder, sets the environment for Ray and Serve, and starts the janitor.
+
+        Call before `ray.serve` is imported. Raises `LLMError` when no ports are free.
+        """
+        sweep_abandoned()
+        ports = reserve_block()
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+        lock_fd = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+        fcntl.flock(lock_fd, fcntl.LOCK_EX)
+        name = secrets.token_hex(8)
+        guardian = _start_janitor(name, folder, ports)
+        os.environ[janitor.INSTANCE_VARIABLE] = name
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        front.prepare_import(front.front_environment(ports, folder))
+        return cls(name, folder, ports, guardian, lock_fd)
+
+    @property
+    def ray_folder(self) -> Path:
+        return self.folder / "ray"
+
+    def leave(self) -> None:
+        """Lets the janitor end what still runs and remove the folder; returns when it has."""
+        if self._janitor.stdin is not None:
+            self._janitor.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._janitor.wait(timeout=10)
+        os.close(self._lock_fd)
+        self.ports.close()
+
+
+def sweep_abandoned() -> None:
+    """Removes folders of instances whose gateway and janitor were both killed: nobody holds their lock."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        try:
+            lock_fd = os.open(folder / "lock", os.O_RDWR)
+        except OSError:  # not ours, or not yet or no longer an instance's
+            continue
+        try:
+            if SYSTEM_CLOCK.wall_s() - os.fstat(lock_fd).st_mtime < ABANDONED_AFTER_S:
+                continue
+            fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+        except OSError:  # in use
+            pass
+        finally:
+            os.close(lock_fd)
+
+
+def _start_janitor(name: str, folder: Path, ports: PortBlock) -> subprocess.Popen[bytes]:
+    # A session of its own: Ctrl-C and a kill of the gateway's process group do not reach it.
+    return subprocess.Popen(
+        [sys.executable, "-IS", janitor.__file__, name, str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        pass_fds=(ports.guard.fileno(),),  # the ports stay claimed until everything has ended
+    )

@@ -1,0 +1,130 @@
+"""What does an OpenAI-compatible upstream's answer say, and is it whole?"""
+
+from math import fsum
+from typing import Any
+
+import orjson
+
+from actors.protocol.errors import BackendError, MalformedAnswer
+from actors.protocol.messages import Chunk, Completion, JsonObject, Usage
+from actors.providers.refusals import Refusals
+from actors.providers.sse import ServerEvent
+
+LEAST_LOGPROB = -100.0  # upstreams write -9999 and the like for a probability of 0
+
+
+def completion_of(body: bytes, backend: str, refusals: Refusals) -> Completion:
+    """The completion in a body of status 200. Raises `MalformedAnswer` if there is none, or what its `error` means."""
+    parsed = _object(body, backend, "an answer that is not JSON")
+    if parsed.get("error") and not parsed.get("choices"):
+        raise refusals.of_event(parsed["error"])
+    try:
+        first = parsed["choices"][0]
+        text = text_of(first["message"].get("content"))
+        reason = first.get("finish_reason")
+        logprobs = first.get("logprobs")
+    except (KeyError, IndexError, TypeError, AttributeError):
+        raise MalformedAnswer(f"'{backend}' sent an answer that is not a completion.", backend) from None
+    if reason == "error":
+        raise _broken(first, backend, refusals)
+    return Completion(parsed, text, reason, usage_of(parsed), logprob_mean(logprobs) if logprobs else None)
+
+
+class StreamReading:
+    """Reads one answer's events in order, and knows what has been read so far.
+
+    `begun`: something of the answer itself was there, more than its role. `ended`: the upstream said `[DONE]`.
+    """
+
+    __slots__ = ("_backend", "_finished", "_open", "_refusals", "begun", "ended")
+
+    def __init__(self, backend: str, refusals: Refusals) -> None:
+        self._backend = backend
+        self._refusals = refusals
+        self._open: set[int] = set()
+        self._finished: set[int] = set()
+        self.begun = False
+        self.ended = False
+
+    def chunk(self, event: ServerEvent) -> Chunk | None:
+        """The event as a chunk; `None` for the one that ends the stream. Raises `BackendError`s."""
+        if event.data.strip() == b"[DONE]":
+            self.ended = True
+            return None
+        parsed = _object(event.data, self._backend, "an event that is not JSON")
+        error = parsed.get("error")
+        if error or event.name == b"error":
+            raise self._refusals.of_event(error or parsed)
+        text, reason = "", None
+        try:
+            for choice in parsed.get("choices") or ():
+                index, choice_reason = choice.get("index", 0), choice.get("finish_reason")
+                delta = choice.get("delta")
+                if delta:
+                    self.begun = self.begun or any(value for key, value in delta.items() if key != "role")
+                    if index == 0:
+                        text += text_of(delta.get("content"))
+                self._open.add(index)
+                if choice_reason:
+                    self._finish(choice, index, choice_reason)
+                    reason = choice_reason if index == 0 else reason
+        except (TypeError, AttributeError):
+            raise MalformedAnswer(f"'{self._backend}' sent an event that is not a chunk.", self._backend) from None
+        return Chunk(event.data, text, reason, usage_of(parsed) if parsed.get("usage") else None)
+
+    def end(self) -> None:
+        """To be called at the clean end of the connection. Raises `MalformedAnswer` if the answer is not whole."""
+        if not self.ended and (not self._open or self._open != self._finished):
+            what = "broke off its answer" if self._open else "ended its stream without an answer"
+            raise MalformedAnswer(f"'{self._backend}' {what}.", self._backend)
+
+    def _finish(self, choice: JsonObject, index: int, reason: str) -> None:
+        if reason == "error":
+            raise _broken(choice, self._backend, self._refusals)
+        self._finished.add(index)
+        self.begun = True
+
+
+def text_of(content: object) -> str:
+    """The text of a message's or delta's `content`: a string, a list of parts, or nothing."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        return "".join(part["text"] for part in content if isinstance(part, dict) and isinstance(part.get("text"), str))
+    return ""
+
+
+def usage_of(answer: JsonObject) -> Usage | None:
+    """The tokens that an answer or an event reports; `None` unless it reports both numbers."""
+    usage = answer.get("usage")
+    if not isinstance(usage, dict):
+        return None
+    prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    return Usage(prompt, completion) if isinstance(prompt, int) and isinstance(completion, int) else None
+
+
+def logprob_mean(logprobs: object) -> float | None:
+    """Mean natural log probability (at most 0) of a choice's `logprobs`; `None` when it holds none."""
+    tokens = logprobs.get("content") if isinstance(logprobs, dict) else None
+    if not isinstance(tokens, list):
+        return None
+    given = [token.get("logprob") for token in tokens if isinstance(token, dict)]
+    numbers = [max(float(number), LEAST_LOGPROB) for number in given if isinstance(number, int | float)]
+    return min(0.0, fsum(numbers) / len(numbers)) if numbers else None
+
+
+def _object(data: bytes, backend: str, otherwise: str) -> dict[str, Any]:
+    try:
+        parsed = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        parsed = None
+    if not isinstance(parsed, dict):
+        raise MalformedAnswer(f"'{backend}' sent {otherwise}.", backend)
+    return parsed
+
+
+def _broken(choice: JsonObject, backend: str, refusals: Refusals) -> BackendError:
+    """The error for a choice that finished with `error`."""
+    if choice.get("error"):
+        return refusals.of_event(choice["error"])
+    return BackendError(f"'{backend}' failed while it was answering.", backend)

@@ -1,0 +1,156 @@
+"""Router: the actor that knows which backends and models exist and in which state, and publishes the routing table."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Protocol
+
+from actors.edge.vitals import Vitals
+from actors.protocol.clock import SYSTEM_CLOCK, Clock
+from actors.protocol.errors import LLMError
+from actors.protocol.messages import Pulse
+from actors.routing.strategies import LocalView, best_backend
+from actors.routing.table import BackendRecord, BreakerState, Lease, Measured, ModelRecord, RoutingTable
+
+log = logging.getLogger("troupe.router")
+
+REFRESH_EVERY_S = 1.0
+SUPERVISOR_PATIENCE_S = 2.0
+SUPERVISOR_STRIKES = 3  # missed probes before a hung supervisor is replaced
+
+
+class Sources(Protocol):
+    """Where the router learns what it publishes, and how it looks after the supervisor."""
+
+    async def measured(self) -> Mapping[str, Measured]: ...
+    async def weights(self) -> Mapping[str, Mapping[str, float]]: ...
+    async def lease(self, backend: str) -> Lease | None: ...
+    async def supervisor_pulse(self, patience_s: float) -> Pulse: ...
+    def replace_supervisor(self, pid: int | None, node: str | None) -> None: ...
+
+
+class Router:
+    """Holds the `RoutingTable`; replicas wait here for the next one, but no request ever waits for this actor."""
+
+    def __init__(
+        self,
+        backends: Mapping[str, BackendRecord],
+        models: Mapping[str, ModelRecord],
+        sources: Sources,
+        end_self: Callable[[], None],
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self.vitals = Vitals("router", clock)
+        self._sources = sources
+        self._end_self = end_self
+        # Versions go on rising over a restart of this actor, as long as it publishes less than once a millisecond.
+        self._table = RoutingTable(int(clock.wall_s() * 1000), dict(backends), dict(models))
+        self._published = asyncio.Condition()
+        self._view = LocalView(random.Random())
+        self._life: asyncio.Task[None] | None = None
+        self._supervisor: Pulse | None = None
+        self._supervisor_missed = 0
+
+    async def start(self) -> None:
+        """Begins to collect leases, measurements and weights; the first table is there at once."""
+        self._life = asyncio.create_task(self._live())
+
+    async def table(self) -> RoutingTable:
+        """The newest routing table."""
+        return self._table
+
+    async def newer_table(self, known_version: int, wait_s: float) -> RoutingTable | None:
+        """The newest table as soon as its version is above `known_version`; `None` if that does not happen in time."""
+        try:
+            async with asyncio.timeout(wait_s), self._published:
+                await self._published.wait_for(lambda: self._table.version > known_version)
+        except TimeoutError:
+            return None
+        return self._table
+
+    async def get_best_model(self, model: str) -> str:
+        """The backend that a request for `model` would be sent to first now. Raises `UnknownModel`."""
+        return best_backend(model, self._table, self._view)
+
+    async def set_breakers(self, breakers: Mapping[str, BreakerState]) -> None:
+        """Takes the supervisor's word on which backends may be called, and publishes it at once."""
+        changed = {
+            name: replace(record, breaker=breakers.get(name, record.breaker))
+            for name, record in self._table.backends.items()
+        }
+        await self._publish(replace(self._table, backends=changed))
+
+    async def drain(self) -> None:
+        """Tells every replica to finish what runs and to refuse what comes."""
+        await self._publish(replace(self._table, draining=True))
+
+    async def pulse(self) -> Pulse:
+        """The answer to a probe; `version` is that of the newest table."""
+        return self.vitals.pulse(version=float(self._table.version))
+
+    async def stop(self) -> None:
+        if self._life is not None:
+            self._life.cancel()
+
+    async def _live(self) -> None:
+        while not self.vitals.orphaned():
+            await self.refresh()
+            await self.watch_supervisor()
+            await asyncio.sleep(REFRESH_EVERY_S)
+        log.warning("the router has had no supervisor for a minute and ends itself")
+        self._end_self()
+
+    async def refresh(self) -> None:
+        """Publishes what was measured and learned since, and the leases of backends that have come up."""
+        measured: Mapping[str, Measured] = {}
+        weights = self._table.weights
+        try:
+            measured = await self._sources.measured()
+            weights = await self._sources.weights()
+        except LLMError as error:  # the last table stays good
+            log.debug("the table keeps its measurements: %s", error)
+        backends = {
+            name: replace(
+                record,
+                measured=measured.get(name, record.measured),
+                lease=record.lease or await self._lease(record),
+            )
+            for name, record in self._table.backends.items()
+        }
+        # Breakers may have been set while leases were awaited.
+        now = self._table.backends
+        merged = {name: replace(record, breaker=now[name].breaker) for name, record in backends.items()}
+        await self._publish(replace(self._table, backends=merged, weights=weights))
+
+    async def _lease(self, record: BackendRecord) -> Lease | None:
+        if record.hosted:
+            return None
+        try:
+            return await self._sources.lease(record.name)
+        except LLMError:  # not there yet; asked again at the next refresh
+            return None
+
+    async def _publish(self, table: RoutingTable) -> None:
+        if table == self._table:
+            return
+        async with self._published:
+            self._table = replace(table, version=self._table.version + 1)
+            self._published.notify_all()
+
+    async def watch_supervisor(self) -> None:
+        """Probes the supervisor, and replaces it after `SUPERVISOR_STRIKES` silent probes."""
+        try:
+            self._supervisor = await self._sources.supervisor_pulse(SUPERVISOR_PATIENCE_S)
+        except TimeoutError:
+            self._supervisor_missed += 1
+            if self._supervisor_missed >= SUPERVISOR_STRIKES:
+                log.warning("the supervisor hangs and is replaced")
+                last = self._supervisor
+                self._sources.replace_supervisor(last.pid if last else None, last.node if last else None)
+                self._supervisor_missed = 0
+        except LLMError:  # ended: Ray restarts it
+            return
+        else:
+            self._supervisor_missed = 0

@@ -1,0 +1,185 @@
+"""Server: the process behind `troupe serve`: one gateway from its start to its stop.
+
+Nothing of Ray is imported with this module: Ray Serve reads its settings when it is imported, so they are made first.
+"""
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any, TextIO
+
+import httpx
+
+from actors.edge.config import Config
+from actors.island.island import Island
+from actors.island.ports import is_free
+from actors.protocol.clock import SYSTEM_CLOCK, Deadline
+from actors.protocol.errors import LLMError
+
+log = logging.getLogger("troupe.server")
+
+APPLICATION = "troupe"
+READY_WITHIN_S = 300.0
+DRAIN_WITHIN_S = 10.0
+WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
+
+
+class Stopped(BaseException):
+    """A signal asked for the end; not an error, and not to be caught on the way out."""
+
+
+class Server:
+    """One gateway. Use as a context manager: entering returns when it answers, leaving returns when nothing is left."""
+
+    def __init__(self, config: Config, start_folder: Path) -> None:
+        self.config = config
+        self.url = f"http://{_reachable(config.server.host)}:{config.server.port}"
+        self._start_folder = start_folder
+        self._island: Island | None = None
+        self._ray: Any = None
+        self._deployed = False
+
+    def __enter__(self) -> "Server":
+        try:
+            self._start()
+        except BaseException:
+            self._clear_away()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._drain()
+        except (LLMError, Stopped, KeyboardInterrupt) as error:
+            log.warning("stopping without waiting for running requests (%s)", type(error).__name__)
+        finally:
+            self._clear_away()
+
+    def _start(self) -> None:
+        server, ray_config = self.config.server, self.config.ray
+        if not is_free(server.host, server.port):
+            raise LLMError(f"{server.host}:{server.port} is in use by another program; choose another with --port.")
+        if ray_config.address == "local":
+            self._island = Island.settle()
+        import ray
+
+        self._ray = ray
+        if self._island is not None:
+            ray.init(
+                address="local",
+                namespace=ray_config.namespace,
+                include_dashboard=False,
+                object_store_memory=128 * 1024 * 1024,
+                logging_level=logging.WARNING,
+                log_to_driver=False,
+                _temp_dir=str(self._island.ray_folder),
+                _node_ip_address="127.0.0.1",
+            )
+        else:
+            ray.init(address=ray_config.address, namespace=ray_config.namespace, log_to_driver=False)
+        self._deploy()
+        self._await_ready()
+
+    def _deploy(self) -> None:
+        from ray import serve
+
+        import serve_app
+
+        quiet = {"log_level": "WARNING", "enable_access_log": False}
+        serve.start(
+            proxy_location="HeadOnly" if self._island else "EveryNode",
+            http_options={"host": self.config.server.host, "port": self.config.server.port},
+            logging_config=quiet,
+        )
+        application = serve_app.application(self.config, self._start_folder, instance=self._instance)
+        self._deployed = True
+        serve.run(application, name=APPLICATION, logging_config=quiet)
+
+    def _await_ready(self) -> None:
+        """Returns once our own replica has answered through the front; anybody else's answer does not count."""
+        deadline = Deadline.after(READY_WITHIN_S)
+        reason = "no answer yet"
+        pause = threading.Event()
+        with httpx.Client(trust_env=False, timeout=2.0) as client:
+            while deadline.time_left_s() > 0:
+                try:
+                    reply = client.get(f"{self.url}/readyz")
+                except httpx.HTTPError as error:
+                    reason = type(error).__name__
+                else:
+                    if reply.headers.get("x-troupe-instance", self._instance) != self._instance:
+                        raise LLMError(f"Another gateway answers at {self.url}.")
+                    if reply.status_code == 200:
+                        return
+                    reason = reply.text
+                pause.wait(0.05)
+        raise LLMError(f"The gateway was not ready within {READY_WITHIN_S:.0f} s: {reason}")
+
+    @property
+    def _instance(self) -> str:
+        return self._island.name if self._island else self.config.ray.namespace
+
+    def _drain(self) -> None:
+        """Refuses new requests, waits for the running ones, and lets the company put its affairs in order."""
+        from actors.edge.ray_stage import retire
+
+        retire(self.config.ray.namespace, DRAIN_WITHIN_S)
+
+    def _clear_away(self) -> None:
+        if self._ray is not None and self._island is None and self._deployed:
+            from ray import serve
+
+            serve.delete(APPLICATION)
+        if self._ray is not None:
+            self._ray.shutdown()
+        if self._island is not None:
+            self._island.leave()
+            self._island = None
+
+
+@contextlib.contextmanager
+def own_stdout() -> Iterator[TextIO]:
+    """Standard output for ourselves alone: whatever else this process or its libraries print goes to standard error."""
+    sys.stdout.flush()
+    own = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    try:
+        yield own
+    finally:
+        own.flush()
+        os.dup2(own.fileno(), 1)
+        own.close()
+
+
+@contextlib.contextmanager
+def until_stopped() -> Iterator[Callable[[], None]]:
+    """Turns SIGTERM and SIGINT into `Stopped` in the main thread, from now on; yields a function that waits for one.
+
+    A second signal interrupts the orderly stop: what is left is then cleared away at once.
+    """
+
+    def stop(number: int, _: FrameType | None) -> None:
+        raise Stopped(signal.Signals(number).name)
+
+    def wait() -> None:
+        while True:
+            signal.pause()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield wait
+    except Stopped as stopped:
+        log.info("stopped by %s", stopped)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _reachable(host: str) -> str:
+    return WILDCARDS.get(host, f"[{host}]" if ":" in host else host)

@@ -1,0 +1,239 @@
+"""Supervisor: the root actor: creates the others in order, probes them, restarts what died or hangs, and says so."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from actors.edge.vitals import Vitals
+from actors.protocol.clock import SYSTEM_CLOCK, Clock, Deadline
+from actors.protocol.errors import LLMError
+from actors.protocol.messages import ActorState, ActorStatus, Pulse, Role
+from actors.routing.table import BreakerState
+
+log = logging.getLogger("troupe.supervisor")
+
+
+@dataclass(frozen=True, slots=True)
+class Discipline:
+    """How patient the supervisor is, in seconds; more than `max_restarts` within `window_s` is the end of trying."""
+
+    probe_every_s: float = 1.0
+    patience_s: float = 2.0
+    strikes: int = 2
+    start_limit_s: float = 180.0
+    recreate_after_s: float = 8.0
+    max_restarts: int = 10
+    window_s: float = 60.0
+    forget_replica_after_s: float = 6.0
+
+
+class Company(Protocol):
+    """What the supervisor can do to the others."""
+
+    def raise_actor(self, role: Role) -> None: ...
+    async def pulse(self, name: str, patience_s: float) -> Pulse: ...
+    def replace(self, name: str, pid: int | None, node: str | None) -> None: ...
+    def dismiss(self, name: str) -> None: ...
+    async def stop(self, name: str, patience_s: float) -> None: ...
+    async def set_breakers(self, breakers: Mapping[str, BreakerState]) -> None: ...
+    async def drain(self) -> None: ...
+
+
+@dataclass(slots=True)
+class Child:
+    """What is known of one actor. Times are readings of the supervisor's clock."""
+
+    role: Role
+    changed_s: float
+    state: ActorState = "starting"
+    pulse: Pulse | None = None
+    strikes: int = 0
+    restarts: int = 0
+    restarted_s: deque[float] = field(default_factory=deque)
+    detail: str | None = None
+
+    def become(self, state: ActorState, now_s: float, detail: str | None = None) -> None:
+        if state != self.state:
+            log.info("%s: %s -> %s%s", self.role.name, self.state, state, f" ({detail})" if detail else "")
+            self.changed_s = now_s
+        self.state, self.detail = state, detail
+
+    def status(self) -> ActorStatus:
+        pulse = self.pulse
+        return ActorStatus(
+            name=self.role.name,
+            kind=self.role.kind,
+            state=self.state,
+            pid=pulse.pid if pulse else None,
+            node=pulse.node if pulse else None,
+            restarts=self.restarts,
+            uptime_s=round(pulse.uptime_s, 1) if pulse and self.state in ("alive", "degraded") else None,
+            detail=self.detail,
+        )
+
+
+class Supervisor:
+    """The supervision tree of one gateway: one child per role, one-for-one, with a restart intensity."""
+
+    def __init__(
+        self,
+        roles: Sequence[Role],
+        company: Company,
+        end_self: Callable[[], None],
+        discipline: Discipline = Discipline(),
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self.vitals = Vitals("supervisor", clock)
+        self._company = company
+        self._end_self = end_self
+        self._discipline = discipline
+        self._clock = clock
+        self._children = [Child(role, clock.monotonic_s()) for role in roles]
+        self._replicas: dict[str, tuple[float, Pulse]] = {}
+        self._told: tuple[int | None, dict[str, BreakerState]] | None = None
+        self._life: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Creates every actor that does not exist yet, in order, and begins to look after them. Returns at once."""
+        for child in self._children:
+            self._company.raise_actor(child.role)
+        self._life = asyncio.create_task(self._live())
+
+    async def status(self) -> Sequence[ActorStatus]:
+        """Every member of the company with its state, itself first and the replicas last."""
+        own = self.vitals.pulse()
+        replicas = [
+            ActorStatus(name, "ensemble", "alive", pulse.pid, pulse.node, 0, round(pulse.uptime_s, 1), pulse.detail)
+            for name, (seen_s, pulse) in self._replicas.items()
+            if self._is_fresh(seen_s)
+        ]
+        myself = ActorStatus("supervisor", "supervisor", "alive", own.pid, own.node, 0, round(own.uptime_s, 1))
+        return [myself, *(child.status() for child in self._children), *replicas]
+
+    async def announce(self, pulse: Pulse) -> Sequence[ActorStatus]:
+        """Takes a replica's sign of life, returns the status; a replica that falls silent disappears from it."""
+        self._replicas[pulse.name] = (self._clock.monotonic_s(), pulse)
+        self._replicas = {name: seen for name, seen in self._replicas.items() if self._is_fresh(seen[0])}
+        return await self.status()
+
+    async def pulse(self) -> Pulse:
+        """The answer to a probe by the router."""
+        return self.vitals.pulse()
+
+    async def drain(self, within_s: float) -> None:
+        """Has the replicas refuse new requests; returns when none is running any more, or after `within_s`."""
+        await self._company.drain()
+        deadline = Deadline.after(within_s, self._clock)
+        while deadline.time_left_s() > 0:
+            fresh = [pulse.gauges for seen_s, pulse in self._replicas.values() if self._is_fresh(seen_s)]
+            if all(gauges.get("draining") and not gauges.get("in_flight") for gauges in fresh):
+                return
+            await asyncio.sleep(_DRAIN_LOOK_S)
+
+    async def stop(self) -> None:
+        """Ends the children, last created first, and stops looking after them; the caller then ends this actor."""
+        if self._life is not None:
+            self._life.cancel()
+        for child in reversed(self._children):
+            await self._company.stop(child.role.name, self._discipline.patience_s)
+            child.become("dead", self._clock.monotonic_s(), "stopped")
+
+    def _is_fresh(self, seen_s: float) -> bool:
+        return self._clock.monotonic_s() - seen_s < self._discipline.forget_replica_after_s
+
+    async def _live(self) -> None:
+        while True:
+            try:
+                await self.look_after_all()
+            except Exception:  # the root has nobody above it: whatever a probe meets, the next round must come
+                log.exception("a round of probes failed")
+            await asyncio.sleep(self._discipline.probe_every_s)
+
+    async def look_after_all(self) -> None:
+        """One round: probes every child, acts on what it finds, and tells the router which backends may be called."""
+        await asyncio.gather(*(self._look_after(child) for child in self._children))
+        await self._tell_router()
+
+    async def _look_after(self, child: Child) -> None:
+        if child.state == "dead":
+            return
+        try:
+            pulse = await self._company.pulse(child.role.name, self._discipline.patience_s)
+        except TimeoutError:
+            self._on_silence(child)
+        except LLMError:
+            self._on_death(child)
+        else:
+            self._on_pulse(child, pulse)
+
+    def _on_pulse(self, child: Child, pulse: Pulse) -> None:
+        now_s = self._clock.monotonic_s()
+        child.strikes = 0
+        if child.pulse is not None and child.pulse.pid != pulse.pid:
+            self._on_restart(child, now_s)
+        child.pulse = pulse
+        if child.state == "dead":
+            return
+        if pulse.healthy:
+            child.become("alive", now_s)
+        else:
+            child.become("starting" if pulse.detail == "starting" else "degraded", now_s, pulse.detail)
+
+    def _on_silence(self, child: Child) -> None:
+        now_s = self._clock.monotonic_s()
+        if child.pulse is None and now_s - child.changed_s < self._discipline.start_limit_s:
+            return  # its process is being started
+        child.strikes += 1
+        if child.strikes < self._discipline.strikes:
+            return
+        log.warning("%s hangs and is replaced", child.role.name)
+        child.strikes = 0
+        pulse = child.pulse
+        child.become("restarting", now_s, "it did not answer its probes")
+        self._company.replace(child.role.name, pulse.pid if pulse else None, pulse.node if pulse else None)
+
+    def _on_death(self, child: Child) -> None:
+        now_s = self._clock.monotonic_s()
+        if child.state != "restarting":
+            child.become("restarting", now_s, "its process ended")
+        elif now_s - child.changed_s > self._discipline.recreate_after_s:
+            log.warning("%s does not come back by itself and is created again", child.role.name)
+            child.changed_s = now_s
+            self._company.raise_actor(child.role)
+
+    def _on_restart(self, child: Child, now_s: float) -> None:
+        limits = self._discipline
+        child.restarts += 1
+        child.restarted_s.append(now_s)
+        while now_s - child.restarted_s[0] > limits.window_s:
+            child.restarted_s.popleft()
+        log.warning("%s was restarted (%d times so far)", child.role.name, child.restarts)
+        if len(child.restarted_s) > limits.max_restarts:
+            reason = f"given up after {len(child.restarted_s)} restarts in {limits.window_s:.0f} s"
+            log.error("%s is %s", child.role.name, reason)
+            child.become("dead", now_s, reason)
+            self._company.dismiss(child.role.name)
+
+    async def _tell_router(self) -> None:
+        breakers: dict[str, BreakerState] = {
+            child.role.name.removeprefix("backend:"): "open" if child.state in _UNFIT else "closed"
+            for child in self._children
+            if child.role.kind == "backend"
+        }
+        router = next((child.pulse for child in self._children if child.role.kind == "router"), None)
+        news = (router.pid if router else None, breakers)
+        if news == self._told:
+            return
+        try:
+            await self._company.set_breakers(breakers)
+        except LLMError as error:  # told again in the next round
+            log.debug("the router was not told: %s", error)
+        else:
+            self._told = news
+
+
+_DRAIN_LOOK_S = 0.05
+_UNFIT: frozenset[ActorState] = frozenset({"degraded", "restarting", "dead"})

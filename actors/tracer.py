@@ -1,0 +1,204 @@
+"""Tracer: the actor that sums up what all replicas and actors measured: counts, errors, latencies, tokens, cost."""
+
+import asyncio
+import heapq
+import itertools
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from actors.edge.vitals import Vitals
+from actors.protocol.clock import SYSTEM_CLOCK, Clock
+from actors.protocol.messages import Attempt, DecisionRecord, JsonObject, Pulse
+from actors.routing.table import Measured
+from actors.tracing.aggregates import WINDOWS_S, Aggregates, Key, Measurement
+from actors.tracing.histogram import Histogram
+from actors.tracing.recorder import measurement_of
+from actors.tracing.records import SpanRecord
+from actors.tracing.report import OVERHEAD, REQUEST, Background, backend_key, performance_report
+
+log = logging.getLogger("troupe.tracer")
+
+ORPHAN_CHECK_EVERY_S = 5.0
+RECENT_KEPT = 10_000
+FAILURES_KEPT = 100
+FAILURES_SHOWN = 20
+SLOWEST_KEPT = 10
+
+# What a backend answers to a request that no backend would take says nothing about that backend.
+CALLERS_FAULT = frozenset({"request_refused", "context_length_exceeded", "content_filter"})
+
+
+class Tracer:
+    """Receives batches of finished requests and spans. Nobody waits for it, and its memory is bounded."""
+
+    def __init__(self, end_self: Callable[[], None], clock: Clock = SYSTEM_CLOCK) -> None:
+        self.vitals = Vitals("tracer", clock)
+        self._end_self = end_self
+        self._clock = clock
+        self._born_s = clock.monotonic_s()
+        self._started_at_s = clock.wall_s()
+        self._aggregates = Aggregates(clock)
+        self._backends: dict[str, None] = {}
+        self._recent: deque[DecisionRecord] = deque(maxlen=RECENT_KEPT)
+        self._failures: deque[DecisionRecord] = deque(maxlen=FAILURES_KEPT)
+        self._slowest: list[tuple[float, int, JsonObject]] = []  # a heap: its first is the fastest of the slowest
+        self._arrivals = itertools.count()
+        self._dropped = 0
+        self._life: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begins to watch whether anybody looks after this actor."""
+        self._life = asyncio.create_task(self._live())
+
+    async def record(self, requests: Sequence[DecisionRecord], spans: Sequence[SpanRecord], dropped: int) -> None:
+        """Takes one batch; `dropped` is how many records the sender lost since its last one."""
+        self._dropped += dropped
+        for request in requests:
+            self._add_request(request)
+        for span in spans:
+            self._aggregates.add(measurement_of(span))
+            if self._is_slow(span.duration_ms):
+                self._note_slow(span.duration_ms, _span_summary(span))
+
+    async def report(self) -> JsonObject:
+        """What `/api/performance-report` shows."""
+        background = Background(
+            started_at_s=self._started_at_s,
+            uptime_s=self._clock.monotonic_s() - self._born_s,
+            dropped_records=self._dropped,
+            slowest=[summary for _, _, summary in sorted(self._slowest, reverse=True)],
+            recent_failures=[_summary(request) for request in _newest(self._failures, FAILURES_SHOWN)],
+        )
+        return performance_report(self._aggregates, background)
+
+    async def recent(self, count: int = 100) -> list[DecisionRecord]:
+        """The last finished requests, newest first, at most 10,000."""
+        return list(_newest(self._recent, count))
+
+    async def measured(self) -> Mapping[str, Measured]:
+        """Per backend that was ever called: errors of the last minute, latencies of the last time it had successes.
+
+        Latencies are those of the shortest window (1 min, 10 min, 1 h) that holds a success. `in_flight` is not known
+        here and 0.
+        """
+        return {backend: self._measured(backend) for backend in self._backends}
+
+    async def pulse(self) -> Pulse:
+        """The answer to a probe."""
+        return self.vitals.pulse(operations=float(len(self._aggregates)), dropped_records=float(self._dropped))
+
+    async def stop(self) -> None:
+        """Ends the watch; sums are not kept beyond the process."""
+        if self._life is not None:
+            self._life.cancel()
+
+    async def _live(self) -> None:
+        while not self.vitals.orphaned():  # noqa: ASYNC110  # being orphaned is the absence of an event
+            await asyncio.sleep(ORPHAN_CHECK_EVERY_S)
+        log.warning("the tracer has had no supervisor for a minute and ends itself")
+        self._end_self()
+
+    def _add_request(self, request: DecisionRecord) -> None:
+        self._recent.append(request)
+        if request.outcome not in ("ok", "cancelled"):
+            self._failures.append(request)
+        for measurement in _measurements(request):
+            self._aggregates.add(measurement)
+        for attempt in request.attempts:
+            self._add_attempt(attempt)
+        if self._is_slow(request.latency_ms):
+            self._note_slow(request.latency_ms, _summary(request))
+
+    def _add_attempt(self, attempt: Attempt) -> None:
+        self._aggregates.add(_attempt_measurement(attempt))
+        if self._aggregates.total(backend_key(attempt.backend)).count:  # not one that was summed up under `other`
+            self._backends[attempt.backend] = None
+
+    def _is_slow(self, duration_ms: float) -> bool:
+        return len(self._slowest) < SLOWEST_KEPT or duration_ms > self._slowest[0][0]
+
+    def _note_slow(self, duration_ms: float, summary: JsonObject) -> None:
+        entry = (duration_ms, next(self._arrivals), summary)
+        if len(self._slowest) < SLOWEST_KEPT:
+            heapq.heappush(self._slowest, entry)
+        else:
+            heapq.heappushpop(self._slowest, entry)
+
+    def _measured(self, backend: str) -> Measured:
+        key = backend_key(backend)
+        last_minute = self._aggregates.window(key, WINDOWS_S["1m"])
+        judged = last_minute.count - last_minute.cancelled
+        failed = sum(count for code, count in last_minute.errors.items() if code not in CALLERS_FAULT)
+        latency = self._latest_latency(key)
+        return Measured(
+            error_rate_01=failed / judged if judged else 0.0,
+            p50_ms=latency.quantile(0.50),
+            p95_ms=latency.quantile(0.95),
+        )
+
+    def _latest_latency(self, key: Key) -> Histogram:
+        latency = Histogram()
+        for length_s in WINDOWS_S.values():
+            latency = self._aggregates.window(key, length_s).latency
+            if latency.count:
+                break
+        return latency
+
+
+def _measurements(request: DecisionRecord) -> Iterator[Measurement]:
+    usage = request.usage
+    yield Measurement(
+        REQUEST,
+        request.outcome,
+        request.latency_ms,
+        request.ttft_ms,
+        usage.prompt_tokens if usage else 0,
+        usage.completion_tokens if usage else 0,
+        request.cost_usd or 0.0,
+    )
+    if request.outcome == "ok":
+        yield Measurement(OVERHEAD, "ok", request.overhead_ms)
+
+
+def _attempt_measurement(attempt: Attempt) -> Measurement:
+    usage = attempt.usage
+    return Measurement(
+        backend_key(attempt.backend),
+        attempt.outcome,
+        attempt.latency_ms,
+        attempt.ttft_ms,
+        usage.prompt_tokens if usage else 0,
+        usage.completion_tokens if usage else 0,
+        attempt.cost_usd or 0.0,
+    )
+
+
+def _summary(request: DecisionRecord) -> JsonObject:
+    return {
+        "request_id": request.request_id,
+        "component": REQUEST.component,
+        "operation": REQUEST.operation,
+        "model": request.model,
+        "backend": request.backend,
+        "outcome": request.outcome,
+        "duration_ms": round(request.latency_ms, 3),
+        "attempts": len(request.attempts),
+        "finished_at_s": round(request.finished_at_s, 3),
+    }
+
+
+def _span_summary(span: SpanRecord) -> JsonObject:
+    return {
+        "request_id": span.request_id,
+        "component": span.component,
+        "operation": span.operation,
+        "backend": span.backend,
+        "outcome": span.outcome,
+        "duration_ms": round(span.duration_ms, 3),
+        "finished_at_s": round(span.ended_at_s, 3),
+    }
+
+
+def _newest(records: deque[DecisionRecord], count: int) -> Iterator[DecisionRecord]:
+    return itertools.islice(reversed(records), max(0, count))

@@ -1,0 +1,202 @@
+"""How often, how long, how often in vain, at what price? Bounded sums over all that was measured."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from actors.protocol.clock import SYSTEM_CLOCK, Clock
+from actors.protocol.messages import AttemptOutcome
+from actors.tracing.histogram import Histogram
+
+MAX_KEYS: Final = 256
+MAX_CODES: Final = 64
+OTHER: Final = "other"
+WINDOWS_S: Final[Mapping[str, float]] = {"1m": 60.0, "10m": 600.0, "1h": 3600.0}
+
+
+class Key(NamedTuple):
+    """What is summed up together. `backend` is `None` for work that belongs to none."""
+
+    component: str
+    operation: str
+    backend: str | None = None
+
+    @property
+    def sort_key(self) -> tuple[str, str, str]:
+        return (self.component, self.operation, self.backend or "")
+
+
+@dataclass(slots=True)
+class Measurement:
+    """One thing that happened, as the sums need to know it."""
+
+    key: Key
+    outcome: AttemptOutcome
+    duration_ms: float
+    ttft_ms: float | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float = 0.0
+
+
+@dataclass(slots=True)
+class Tally:
+    """Sums over measurements of one key.
+
+    `latency` holds successes only: a call that failed at once or was given up must not make its backend look fast.
+    """
+
+    count: int = 0
+    cancelled: int = 0
+    errors: dict[str, int] = field(default_factory=dict)
+    latency: Histogram = field(default_factory=Histogram)
+    ttft: Histogram = field(default_factory=Histogram)
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float = 0.0
+
+    @property
+    def failed(self) -> int:
+        return sum(self.errors.values())
+
+    @property
+    def error_rate_01(self) -> float:
+        """The share of errors among what was not cancelled; 0 when there was nothing."""
+        judged = self.count - self.cancelled
+        return self.failed / judged if judged else 0.0
+
+    def add(self, measurement: Measurement) -> None:
+        """Counts one measurement."""
+        self.count += 1
+        self.prompt_tokens += measurement.prompt_tokens
+        self.completion_tokens += measurement.completion_tokens
+        self.cost_usd += measurement.cost_usd
+        if measurement.outcome == "ok":
+            self.latency.record(measurement.duration_ms)
+            if measurement.ttft_ms is not None:
+                self.ttft.record(measurement.ttft_ms)
+        elif measurement.outcome == "cancelled":
+            self.cancelled += 1
+        else:
+            self._add_error(measurement.outcome, 1)
+
+    def merge(self, other: "Tally") -> None:
+        """Adds all that the other one counted."""
+        self.count += other.count
+        self.cancelled += other.cancelled
+        self.prompt_tokens += other.prompt_tokens
+        self.completion_tokens += other.completion_tokens
+        self.cost_usd += other.cost_usd
+        self.latency.merge(other.latency)
+        self.ttft.merge(other.ttft)
+        for code, count in other.errors.items():
+            self._add_error(code, count)
+
+    def _add_error(self, code: str, count: int) -> None:
+        if code not in self.errors and len(self.errors) >= MAX_CODES:
+            code = OTHER
+        self.errors[code] = self.errors.get(code, 0) + count
+
+
+class Ring:
+    """Tallies per slice of time; slices older than `slices` are forgotten."""
+
+    __slots__ = ("_by_slice", "slice_s", "slices")
+
+    def __init__(self, slice_s: float, slices: int) -> None:
+        self.slice_s = slice_s
+        self.slices = slices
+        self._by_slice: dict[int, Tally] = {}
+
+    def add(self, measurement: Measurement, now_s: float) -> None:
+        current = int(now_s // self.slice_s)
+        tally = self._by_slice.get(current)
+        if tally is None:
+            self._forget_before(current - self.slices)
+            tally = self._by_slice[current] = Tally()
+        tally.add(measurement)
+
+    def window(self, length_s: float, now_s: float) -> Tally:
+        """The sum over the last `length_s` and what the oldest slice reaches beyond it (at most one slice)."""
+        oldest = int(now_s // self.slice_s) - round(length_s / self.slice_s)
+        whole = Tally()
+        for index, tally in self._by_slice.items():
+            if index >= oldest:
+                whole.merge(tally)
+        return whole
+
+    def _forget_before(self, oldest: int) -> None:
+        for index in [index for index in self._by_slice if index < oldest]:
+            del self._by_slice[index]
+
+
+class Series:
+    """All that is remembered of one key: since the start and, if windowed, the last minute and the last hour."""
+
+    __slots__ = ("_rings", "total")
+
+    def __init__(self, windowed: bool) -> None:
+        self.total = Tally()
+        self._rings = (Ring(slice_s=10.0, slices=6), Ring(slice_s=60.0, slices=60)) if windowed else ()
+
+    def add(self, measurement: Measurement, now_s: float) -> None:
+        self.total.add(measurement)
+        for ring in self._rings:
+            ring.add(measurement, now_s)
+
+    def window(self, length_s: float, now_s: float) -> Tally:
+        """The last `length_s` seconds, from the finest ring that reaches back so far; empty if none does."""
+        for ring in self._rings:
+            if length_s <= ring.slice_s * ring.slices:
+                return ring.window(length_s, now_s)
+        return Tally()
+
+
+class Aggregates:
+    """One series per key, at most `max_keys` and one more, `other`, for whatever comes beyond them.
+
+    Without `windowed` only the sums since the start are kept, at a quarter of the cost.
+    """
+
+    def __init__(self, clock: Clock = SYSTEM_CLOCK, max_keys: int = MAX_KEYS, *, windowed: bool = True) -> None:
+        self._clock = clock
+        self._max_keys = max_keys
+        self._windowed = windowed
+        self._series: dict[Key, Series] = {}
+        self.overflowed = 0
+
+    def __len__(self) -> int:
+        return len(self._series)
+
+    def add(self, measurement: Measurement) -> None:
+        """Counts one measurement, now."""
+        self._of(measurement.key).add(measurement, self._clock.monotonic_s())
+
+    def keys(self) -> list[Key]:
+        """Every key that was counted, in alphabetical order."""
+        return sorted(self._series, key=lambda key: key.sort_key)
+
+    def total(self, key: Key) -> Tally:
+        """The sums since the start; empty for a key that was never counted."""
+        series = self._series.get(key)
+        return series.total if series else Tally()
+
+    def window(self, key: Key, length_s: float) -> Tally:
+        """The sums over the last `length_s` seconds (at most 3600) and up to a slice of 10 s or a minute more."""
+        series = self._series.get(key)
+        return series.window(length_s, self._clock.monotonic_s()) if series else Tally()
+
+    def windows(self, key: Key) -> Iterator[tuple[str, Tally]]:
+        """Name and sums of each of `WINDOWS_S`."""
+        for name, length_s in WINDOWS_S.items():
+            yield name, self.window(key, length_s)
+
+    def _of(self, key: Key) -> Series:
+        series = self._series.get(key)
+        if series is None and len(self._series) >= self._max_keys:
+            self.overflowed += 1
+            key = Key(OTHER, OTHER)
+            series = self._series.get(key)
+        if series is None:
+            series = self._series[key] = Series(self._windowed)
+        return series

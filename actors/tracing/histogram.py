@@ -1,0 +1,101 @@
+"""How long did things take? A mergeable histogram of milliseconds with a bounded relative error."""
+
+import math
+from collections.abc import Iterable
+from typing import Final
+
+RELATIVE_ERROR_01: Final = 0.02
+SHORTEST_MS: Final = 1e-3  # what is shorter than a microsecond is counted as one
+LONGEST_MS: Final = 1e7  # nearly three hours; what takes longer is counted as that, but `max_ms` is exact
+
+_GAMMA: Final = (1 + RELATIVE_ERROR_01) / (1 - RELATIVE_ERROR_01)
+_PER_LOG: Final = 1 / math.log(_GAMMA)
+_LOWEST: Final = math.ceil(math.log(SHORTEST_MS) * _PER_LOG)
+_HIGHEST: Final = math.ceil(math.log(LONGEST_MS) * _PER_LOG)
+MAX_BUCKETS: Final = _HIGHEST - _LOWEST + 1
+
+
+class Histogram:
+    """Counts per bucket, where bucket i holds the durations in (gamma^(i-1), gamma^i] ms.
+
+    Any quantile is within `RELATIVE_ERROR_01` of the exact one for durations between `SHORTEST_MS` and `LONGEST_MS`;
+    count, sum, minimum and maximum are exact. Merging loses nothing. At most `MAX_BUCKETS` buckets are held.
+    Source: Masson, Rim, Lee, "DDSketch", VLDB 2019, sections 2.1 and 2.2.
+    """
+
+    __slots__ = ("_buckets", "count", "max_ms", "min_ms", "sum_ms")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.sum_ms = 0.0
+        self.min_ms: float | None = None
+        self.max_ms: float | None = None
+        self._buckets: dict[int, int] = {}
+
+    def record(self, duration_ms: float) -> None:
+        """Counts one duration. Raises `ValueError` unless it is finite and at least 0."""
+        if not 0.0 <= duration_ms < math.inf:
+            raise ValueError(f"a duration must be finite and not negative, not {duration_ms}")
+        self.count += 1
+        self.sum_ms += duration_ms
+        if self.min_ms is None or duration_ms < self.min_ms:
+            self.min_ms = duration_ms
+        if self.max_ms is None or duration_ms > self.max_ms:
+            self.max_ms = duration_ms
+        bucket = _bucket_of(duration_ms)
+        self._buckets[bucket] = self._buckets.get(bucket, 0) + 1
+
+    def merge(self, other: "Histogram") -> None:
+        """Adds all that the other one counted."""
+        if other.min_ms is None or other.max_ms is None:
+            return
+        self.count += other.count
+        self.sum_ms += other.sum_ms
+        self.min_ms = other.min_ms if self.min_ms is None else min(self.min_ms, other.min_ms)
+        self.max_ms = other.max_ms if self.max_ms is None else max(self.max_ms, other.max_ms)
+        for bucket, count in other._buckets.items():
+            self._buckets[bucket] = self._buckets.get(bucket, 0) + count
+
+    @classmethod
+    def merged(cls, parts: Iterable["Histogram"]) -> "Histogram":
+        """A new histogram of everything in the parts."""
+        whole = cls()
+        for part in parts:
+            whole.merge(part)
+        return whole
+
+    @property
+    def mean_ms(self) -> float | None:
+        """The exact mean, `None` when nothing was recorded."""
+        return self.sum_ms / self.count if self.count else None
+
+    def quantile(self, share_01: float) -> float | None:
+        """The duration in ms that `share_01` of all stay at or below; `None` when nothing was recorded.
+
+        It is the element of rank floor(share_01 * (count - 1)) in ascending order. Raises `ValueError` for a share
+        outside 0..1.
+        """
+        if not 0.0 <= share_01 <= 1.0:
+            raise ValueError(f"a share must be within 0..1, not {share_01}")
+        if self.min_ms is None or self.max_ms is None:
+            return None
+        rank = math.floor(share_01 * (self.count - 1))
+        passed = 0
+        for bucket in sorted(self._buckets):
+            passed += self._buckets[bucket]
+            if passed > rank:
+                return min(self.max_ms, max(self.min_ms, _middle_of(bucket)))
+        return self.max_ms
+
+
+def _bucket_of(duration_ms: float) -> int:
+    if duration_ms <= SHORTEST_MS:
+        return _LOWEST
+    if duration_ms >= LONGEST_MS:
+        return _HIGHEST
+    return math.ceil(math.log(duration_ms) * _PER_LOG)
+
+
+def _middle_of(bucket: int) -> float:
+    """The value whose relative distance to both ends of the bucket is the same."""
+    return float(2 * _GAMMA**bucket / (_GAMMA + 1))

@@ -1,0 +1,110 @@
+"""Strategies: the order in which members are tried."""
+
+import random
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from actors.protocol.errors import LLMRouterError
+from actors.routing.strategies import STRATEGIES, LocalView, best_backend, order
+from actors.routing.table import BackendRecord, BreakerState, Measured, ModelRecord, Price, RoutingTable
+
+
+def table(strategy: str = "failover", **backends: BackendRecord) -> RoutingTable:
+    return RoutingTable(1, backends, {"m": ModelRecord("m", strategy, list(backends))})
+
+
+def backend(
+    name: str,
+    *,
+    breaker: BreakerState = "closed",
+    weight: float = 1.0,
+    price: float | None = None,
+    p50_ms: float | None = None,
+) -> BackendRecord:
+    record = BackendRecord(name, "openai", name, hosted=False, breaker=breaker, weight=weight)
+    return replace(record, price=None if price is None else Price(price, price), measured=Measured(p50_ms=p50_ms))
+
+
+def view(**in_flight: int) -> LocalView:
+    return LocalView(random.Random(1), in_flight=in_flight)
+
+
+def ordered(in_table: RoutingTable, with_view: LocalView | None = None) -> list[str]:
+    return order(in_table.models["m"], in_table, with_view or view())
+
+
+def test_failover_keeps_the_given_order() -> None:
+    assert ordered(table(a=backend("a"), b=backend("b"))) == ["a", "b"]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_member_with_an_open_breaker_is_left_out(strategy: str) -> None:
+    assert ordered(table(strategy, a=backend("a", breaker="open"), b=backend("b"))) == ["b"]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_with_all_breakers_open_all_are_tried(strategy: str) -> None:
+    both = table(strategy, a=backend("a", breaker="open"), b=backend("b", breaker="open"))
+
+    assert sorted(ordered(both)) == ["a", "b"]
+
+
+def test_round_robin_starts_one_further_each_time() -> None:
+    turning = table("round_robin", a=backend("a"), b=backend("b"), c=backend("c"))
+    same_view = view()
+
+    assert [ordered(turning, same_view) for _ in range(4)] == [
+        ["a", "b", "c"],
+        ["b", "c", "a"],
+        ["c", "a", "b"],
+        ["a", "b", "c"],
+    ]
+
+
+def test_weighted_puts_first_in_proportion_to_weight() -> None:
+    weighted = table("weighted", a=backend("a", weight=3), b=backend("b", weight=1), c=backend("c", weight=0))
+    same_view = view()
+
+    first = Counter(ordered(weighted, same_view)[0] for _ in range(4000))
+
+    assert 0.72 < first["a"] / 4000 < 0.78
+    assert first["c"] == 0
+
+
+def test_least_busy_counts_calls_under_way() -> None:
+    assert ordered(table("least_busy", a=backend("a"), b=backend("b")), view(a=2, b=1)) == ["b", "a"]
+
+
+def test_fastest_tries_the_unmeasured_first() -> None:
+    measured = table("fastest", a=backend("a", p50_ms=9), b=backend("b", p50_ms=3), c=backend("c"))
+
+    assert ordered(measured) == ["c", "b", "a"]
+
+
+def test_cheapest_puts_unknown_prices_last() -> None:
+    priced = table("cheapest", a=backend("a"), b=backend("b", price=3), c=backend("c", price=1))
+
+    assert ordered(priced) == ["c", "b", "a"]
+
+
+def test_an_unknown_strategy_is_an_error_that_names_it() -> None:
+    with pytest.raises(LLMRouterError, match="'luck'"):
+        ordered(table("luck", a=backend("a")))
+
+
+def test_the_best_backend_of_a_nested_model_is_its_first_callable_leaf() -> None:
+    nested = RoutingTable(
+        1,
+        {"a": backend("a", breaker="open"), "b": backend("b")},
+        {"in": ModelRecord("in", "failover", ["a", "b"]), "out": ModelRecord("out", "failover", ["in"])},
+    )
+
+    assert best_backend("out", nested, view()) == "b"
+
+
+def test_the_best_backend_of_an_ensemble_is_its_heaviest() -> None:
+    panel = table("ensemble", a=backend("a"), b=backend("b", weight=2))
+
+    assert best_backend("m", panel, view()) == "b"
