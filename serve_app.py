@@ -6,36 +6,187 @@ command. Building the application creates no actor: the first replica does.
 
 from actors.island import front
 
-front.settle_front()  # Ray Serve reads its settings when it is imported
+CLAIMED_PORTS = front.settle_front()  # Ray Serve reads its settings when it is imported
 
-import difflib
-import os
+import logging
 import random
-import secrets
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import ray
 from ray import serve
 from ray.serve import Application
 
 from actors.backend import Backend
-from actors.edge.config import BackendConfig, Config, LlamaCppBackend, OpenAIBackend, ScriptedBackend
+from actors.edge.config import BackendConfig, Config
 from actors.edge.config_file import load_config
 from actors.edge.http import HttpApp
 from actors.edge.ledger import Ledger
-from actors.edge.ray_links import ReplicaLinks, ServedAddress
+from actors.edge.ray_links import ReplicaLinks, bound_host, replica_name
 from actors.edge.ray_ports import OPTIMIZER, ROUTER, SUPERVISOR, TRACER, HostedModel, backend_actor
 from actors.edge.ray_stage import Sources, Stage, end_self
 from actors.ensemble import Ensemble
 from actors.optimizer import Optimizer
-from actors.orchestrator import Cast, Orchestrator
-from actors.protocol.errors import ConfigError
+from actors.orchestrating.scene import Cast
+from actors.orchestrator import Orchestrator
+from actors.protocol.errors import CallerError, ConfigError
 from actors.protocol.messages import Role
 from actors.protocol.ports import ModelPort, Provider
+from actors.providers.llama_cpp import LlamaCpp
+from actors.providers.openai import OpenAI
+from actors.providers.scripted import Scripted
 from actors.router import Router
-from actors.routing.strategies import LocalView
 from actors.routing.table import BackendRecord, Lease, RoutingTable
 from actors.supervisor import Supervisor
 from actors.tracer import Tracer
+
+LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+ONGOING_REQUESTS = 10_000  # overload is refused by the app, in our envelope, not by Serve
+
+
+def build_app(args: Mapping[str, str]) -> Application:
+    """The application for `serve run serve_app:build_app config=FILE`; there Serve decides host and port."""
+    unknown = sorted(set(args) - {"config"})
+    if unknown or "config" not in args:
+        found = f"unknown: {', '.join(unknown)}" if unknown else "none"
+        raise ConfigError(f"serve_app:build_app takes one argument, config=FILE ({found}).")
+    return application(load_config(Path(args["config"])), Path.cwd())
+
+
+def application(config: Config, start_folder: Path, instance: str = "") -> Application:
+    """The deployment of a gateway. Relative paths are taken from `start_folder`, on the node where this runs.
+
+    `instance` is told by `/readyz`, so that whoever started this gateway knows its own.
+    """
+    node_id = ray.get_runtime_context().get_node_id() if ray.is_initialized() else None
+    replica = serve.deployment(serve.ingress()(EnsembleReplica)).options(
+        name="ensemble",
+        num_replicas=config.server.replicas,
+        max_ongoing_requests=ONGOING_REQUESTS,
+        ray_actor_options={"num_cpus": 0},
+        health_check_period_s=1,
+        health_check_timeout_s=2,
+        graceful_shutdown_timeout_s=10,
+        logging_config={"enable_access_log": False, "log_level": "WARNING"},
+    )
+    return replica.bind(config, str(config.optimizer.state_path(start_folder)), node_id, instance)
+
+
+class EnsembleReplica(Ensemble):
+    """An `Ensemble` with everything real around it."""
+
+    async def __init__(self, config: Config, state_path: str, node_id: str | None, instance: str) -> None:  # type: ignore[misc]  # Serve awaits constructors
+        logging.getLogger("troupe").setLevel(logging.INFO)
+        await _refuse_open_door(config)
+        stage = Stage(config.ray.namespace, node_id or ray.get_runtime_context().get_node_id())
+        links = ReplicaLinks(stage, root(config, state_path, stage))
+        ledger = Ledger()
+        switchboard = Switchboard(config)
+        orchestrator = Orchestrator(Cast(switchboard.port_for, random.Random()), ledger.write)
+        super().__init__(replica_name(), first_table(config), links, orchestrator, ledger)
+        self._config = config
+        self._instance = instance or config.ray.namespace
+        self._switchboard = switchboard
+        await self.start()
+
+    def __serve_build_asgi_app__(self) -> HttpApp:
+        server = self._config.server
+        keys = [(key.name, key.key.get_secret_value()) for key in server.api_keys]
+        return HttpApp(self, keys, server.max_body_mb * 1024 * 1024, instance=self._instance)
+
+
+class Switchboard:
+    """Which port leads to a backend: its actor if that hosts the model, the upstream itself under a lease if not."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._hosted: dict[str, HostedModel] = {}
+        self._direct: dict[str, tuple[Lease, Provider]] = {}
+
+    def port_for(self, backend: BackendRecord) -> ModelPort:
+        """The same port for as long as the backend's lease stays the same."""
+        if backend.lease is None:
+            if backend.name not in self._hosted:
+                self._hosted[backend.name] = HostedModel(backend.name, self._config.ray.namespace)
+            return self._hosted[backend.name]
+        known = self._direct.get(backend.name)
+        if known is None or known[0] != backend.lease:
+            self._direct[backend.name] = known = (backend.lease, _under_lease(backend, backend.lease))
+        return known[1]
+
+
+def root(config: Config, state_path: str, stage: Stage) -> Role:
+    """The supervisor's role, with those of all the actors that it creates."""
+    tables = first_table(config)
+    sources = Sources(stage)
+    roles = [
+        Role(TRACER, "tracer", Tracer, (end_self,)),
+        Role(OPTIMIZER, "optimizer", Optimizer, (Path(state_path), list(config.backends), end_self)),
+        Role(ROUTER, "router", Router, (tables.backends, tables.models, sources, end_self)),
+        *(
+            Role(
+                backend_actor(name),
+                "backend",
+                Backend,
+                (name, partial(provider, name, backend), lease(backend, config.server.replicas), end_self),
+            )
+            for name, backend in config.backends.items()
+        ),
+    ]
+    return Role(SUPERVISOR, "supervisor", Supervisor, (roles, stage, end_self))
+
+
+def first_table(config: Config) -> RoutingTable:
+    """What is known before anything was measured or leased."""
+    return RoutingTable(0, config.backend_records(), config.model_records())
+
+
+def provider(name: str, backend: BackendConfig) -> Provider:
+    """The provider that a backend's actor owns. Raises `ConfigError`, `CatalogueError`."""
+    if backend.provider == "openai":
+        return OpenAI(
+            name,
+            backend.base_url,
+            backend.api_key.get_secret_value() if backend.api_key else None,
+            backend.model,
+            backend.timeout_s,
+            backend.ttft_timeout_s,
+            backend.stall_timeout_s,
+        )
+    if backend.provider == "llama_cpp":
+        return LlamaCpp(
+            name, backend.model, backend.context_size, backend.parallel, backend.threads, backend.system
+        )
+    return Scripted(name, backend.script, backend.timeout_s, backend.ttft_timeout_s, backend.stall_timeout_s)
+
+
+def lease(backend: BackendConfig, replicas: int) -> Lease | None:
+    """What one of so many replicas may do on its own: an equal share, at least one call at once."""
+    if backend.provider != "openai":
+        return None
+    key = backend.api_key.get_secret_value() if backend.api_key else None
+    return Lease(backend.base_url, key, max(1, backend.max_concurrency // replicas))
+
+
+def _under_lease(backend: BackendRecord, granted: Lease) -> Provider:
+    return OpenAI(
+        backend.name,
+        granted.base_url,
+        granted.api_key,
+        backend.model,
+        backend.timeout_s,
+        backend.ttft_timeout_s,
+        backend.stall_timeout_s,
+    )
+
+
+async def _refuse_open_door(config: Config) -> None:
+    """Raises `ConfigError` if Serve listens to everybody while no API key is asked for."""
+    host = await bound_host()
+    if host not in LOOPBACK and not config.server.api_keys:
+        raise ConfigError(
+            f"Ray Serve listens on {host}, where anybody can reach it, but server.api_keys is empty: "
+            "add a key, or let Serve listen on 127.0.0.1."
+        )

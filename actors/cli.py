@@ -17,7 +17,7 @@ from actors.protocol.errors import LLMError
 DEFAULT_URL = "http://127.0.0.1:8000"
 
 app = typer.Typer(
-    help="Troupe: a company of models played as one.", no_args_is_help=True, pretty_exceptions_show_locals=False
+    help="Troupe: a company of models played as one.", no_args_is_help=True, pretty_exceptions_enable=False
 )
 models_app = typer.Typer(help="Local models: what the catalogue has, and fetching it.", invoke_without_command=True)
 app.add_typer(models_app, name="models")

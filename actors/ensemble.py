@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
-from typing import Protocol
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from typing import Protocol, cast
 
 from actors.edge.gateway import ChatRequest, Reply, StreamedReply
 from actors.edge.ledger import Ledger
@@ -103,7 +103,7 @@ class Ensemble:
                 yield event
         finally:
             self._in_flight -= 1
-            await events.aclose()  # type: ignore[attr-defined]  # the orchestrator hands out generators
+            await cast(AsyncGenerator[bytes, None], events).aclose()  # the orchestrator hands out generators
 
     # ---- by handle ----
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import secrets
 from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -10,6 +9,7 @@ from typing import Any, Self
 from starlette.types import Message, Receive, Scope, Send
 
 from actors.edge.envelope import Header
+from actors.edge.gateway import new_request_id
 from actors.protocol.errors import PayloadTooLarge
 
 LISTEN_AFTER_S = 0.25  # quicker requests end before it would be noticed that nobody waits, and pay for no second task
@@ -48,7 +48,7 @@ class Exchange:
         self.path: str = _path_below_root(scope)
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.received_s = received_s
-        self.request_id = f"req_{secrets.token_hex(12)}"
+        self.request_id = new_request_id()
         self.key_name: str | None = None
         self.extra_headers: list[Header] = [(b"x-troupe-request-id", self.request_id.encode())]
         self.started = False  # whether the response's headers are out

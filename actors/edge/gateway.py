@@ -1,5 +1,6 @@
 """What does the HTTP app need of the company behind it?"""
 
+import secrets
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -59,6 +60,11 @@ class StreamedReply:
 
     headers: Mapping[str, str]
     events: AsyncIterator[bytes]
+
+
+def new_request_id() -> str:
+    """An id that nobody can guess: who knows it may give feedback on the request."""
+    return f"req_{secrets.token_hex(12)}"
 
 
 class Gateway(Protocol):

@@ -104,7 +104,13 @@ class HttpApp:
         if refusal is not None:
             raise refusal.with_traceback(None)  # one error may be raised many times: do not let its traceback grow
         body = wire.json_object(await exchange.body(), exchange.headers)
-        request = wire.chat_request(body, exchange.request_id, exchange.key_name, exchange.received_s)
+        request = wire.chat_request(
+            body,
+            self._clock,
+            request_id=exchange.request_id,
+            key_name=exchange.key_name,
+            received_s=exchange.received_s,
+        )
         if request.stream:
             with exchange.watch():
                 ending = await self._stream(exchange, request)

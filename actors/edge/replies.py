@@ -1,11 +1,10 @@
 """How does what happened become what the caller reads: the reply's body, its `troupe` object, its headers?"""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import orjson
 
-from actors.protocol.messages import Answer, Attempt, Chunk, DecisionRecord, JsonObject, Usage
+from actors.protocol.messages import Answer, DecisionRecord, JsonObject
 
 
 def troupe_object(record: DecisionRecord) -> JsonObject:
@@ -31,11 +30,9 @@ def troupe_object(record: DecisionRecord) -> JsonObject:
     return told
 
 
-def headers(
-    backend: str | None, attempts: Sequence[Attempt], overhead_ms: float, cost_usd: float | None
-) -> Mapping[str, str]:
+def headers(backend: str | None, attempts: int, overhead_ms: float, cost_usd: float | None) -> Mapping[str, str]:
     """The `x-troupe-` headers; of a stream they hold what is known at the first byte."""
-    told = {"x-troupe-attempts": str(len(attempts)), "x-troupe-overhead-ms": f"{overhead_ms:.3f}"}
+    told = {"x-troupe-attempts": str(attempts), "x-troupe-overhead-ms": f"{overhead_ms:.3f}"}
     if backend is not None:
         told["x-troupe-backend"] = backend
     if cost_usd is not None:
@@ -57,30 +54,6 @@ def merged_body(answer: Answer, record: DecisionRecord) -> JsonObject:
         "choices": [{**choice, "logprobs": None}],
         "usage": record.usage.as_json() if record.usage else None,
     }
-
-
-def as_chunks(body: JsonObject, usage: Usage | None) -> Iterator[Chunk]:
-    """A whole completion in the shape of a stream: role, content (and tool calls), finish, usage."""
-    frame = {key: body[key] for key in ("id", "created", "model") if key in body} | {"object": "chat.completion.chunk"}
-    choice = body["choices"][0]
-    message: Mapping[str, Any] = choice["message"]
-
-    def event(delta: JsonObject, finish_reason: str | None = None) -> bytes:
-        return orjson.dumps({**frame, "choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}]})
-
-    yield Chunk(event({"role": "assistant", "content": ""}))
-    if message.get("content"):
-        yield Chunk(event({"content": message["content"]}), text=str(message["content"]))
-    for key in ("refusal", "reasoning_content"):
-        if message.get(key):
-            yield Chunk(event({key: message[key]}))
-    if message.get("tool_calls"):
-        calls = [{"index": index, **call} for index, call in enumerate(message["tool_calls"])]
-        yield Chunk(event({"tool_calls": calls}))
-    finish_reason = choice.get("finish_reason") or "stop"
-    yield Chunk(event({}, finish_reason), finish_reason=finish_reason)
-    if usage is not None:
-        yield Chunk(orjson.dumps({**frame, "choices": [], "usage": usage.as_json()}), usage=usage)
 
 
 def with_troupe(event: bytes, record: DecisionRecord) -> bytes:

@@ -27,7 +27,8 @@ from actors.edge.checks import (
     whole,
     wrong_type,
 )
-from actors.edge.gateway import ChatRequest, Wishes
+from actors.edge.gateway import ChatRequest, Wishes, new_request_id
+from actors.protocol.clock import SYSTEM_CLOCK, Clock
 from actors.protocol.errors import CallerError, Unprocessable
 from actors.protocol.messages import Feedback, JsonObject
 
@@ -108,10 +109,18 @@ def json_object(raw: bytes, headers: Mapping[bytes, bytes]) -> JsonObject:
     return body
 
 
-def chat_request(body: JsonObject, request_id: str, key_name: str | None, received_s: float) -> ChatRequest:
+def chat_request(
+    body: JsonObject,
+    clock: Clock = SYSTEM_CLOCK,
+    *,
+    request_id: str | None = None,
+    key_name: str | None = None,
+    received_s: float | None = None,
+) -> ChatRequest:
     """The validated request. Takes `body` over: what is not a parameter for the models is removed from it.
 
-    Raises `CallerError` at the first problem.
+    Without `request_id` and `received_s` (a reading of `clock`) the request is a new one, received now. Raises
+    `CallerError` at the first problem.
     """
     _check_known(PARAMETERS, body)
     for required in ("model", "messages"):
@@ -122,7 +131,7 @@ def chat_request(body: JsonObject, request_id: str, key_name: str | None, receiv
     _check_messages(body["messages"])
     stream = body.pop("stream", None) is True
     return ChatRequest(
-        request_id=request_id,
+        request_id=new_request_id() if request_id is None else request_id,
         model=model,
         body=body,
         stream=stream,
@@ -130,7 +139,7 @@ def chat_request(body: JsonObject, request_id: str, key_name: str | None, receiv
         n=body.get("n") or 1,
         wishes=_wishes(body.pop("troupe", None)),
         key_name=key_name,
-        received_s=received_s,
+        received_s=clock.monotonic_s() if received_s is None else received_s,
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from actors.ensembling.agreement import Similarity, token_overlap
 from actors.ensembling.ballot import Ballot, ballot_of
-from actors.ensembling.merges.registry import MERGES
+from actors.ensembling.merges import MERGES
 from actors.ensembling.panel import Done, Failed, Panel, PanelRules
 from actors.protocol.errors import ConfigError
 from actors.protocol.messages import Answer, Outcome

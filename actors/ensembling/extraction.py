@@ -4,7 +4,15 @@ import json
 import re
 from collections.abc import Callable, Mapping
 
-from actors.ensembling.normalising import ANSWER_CHARS, NUMBER, canonical_json, normalised, option_letter, undressed
+from actors.ensembling.normalising import (
+    ANSWER_CHARS,
+    NUMBER,
+    canonical_json,
+    literal,
+    normalised,
+    option_letter,
+    undressed,
+)
 
 WINDOW_CHARS = 20_000  # of a longer reply only the end is read: that is where answers stand, and time stays bounded
 CLAIM_CHARS = 200
@@ -112,6 +120,8 @@ def short_reply(text: str) -> str | None:
     if len(text) > SHORT_REPLY_CHARS or "\n" in text:
         return None
     bare = undressed(text)
+    if bare.startswith(("{", "[")):
+        return literal(bare)
     if (copula := _COPULA.search(bare)) and not _SENTENCE_END.search(bare):
         return _stated(bare[copula.end() :])
     return _stated(bare) if bare.count(" ") < SHORT_REPLY_WORDS else _single_number(bare)

@@ -8,8 +8,8 @@ from typing import Any
 from actors.ensembling.agreement import Similarity, clusters, token_overlap
 from actors.ensembling.ballot import Ballot, Seat, ballot_of, wants_json
 from actors.ensembling.judging import MAX_CANDIDATES, JudgeQuestion, JudgeReply, questions, scores
+from actors.ensembling.merges import MERGES
 from actors.ensembling.merges.protocol import Decided, Waiting
-from actors.ensembling.merges.registry import MERGES
 from actors.protocol.messages import Answer, EnsembleReport, Failure, Outcome
 
 

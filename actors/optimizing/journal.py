@@ -10,15 +10,15 @@ from typing import Final, Literal
 
 import orjson
 
-from actors.optimizing.schema import NewerFile, connect, is_corruption, is_sound, migrate
+from actors.optimizing.outcome_json import outcome_json
+from actors.optimizing.schema import NewerFile, connect, is_corruption, is_sound, migrate, set_aside
 from actors.protocol.clock import SYSTEM_CLOCK, Clock
 from actors.protocol.errors import OptimizerError
-from actors.protocol.messages import DecisionRecord, EnsembleReport, Feedback, JsonObject
+from actors.protocol.messages import DecisionRecord, Feedback, JsonObject
 
 log = logging.getLogger("troupe.journal")
 
 OUTCOMES_KEPT: Final = 10_000
-SIDE_FILES: Final = ("-wal", "-shm")
 
 Receipt = Literal["new", "repeated", "replaced", "unknown_request"]
 """What became of a feedback; `repeated`: it said what was known, `replaced`: it took the place of an earlier one."""
@@ -48,6 +48,24 @@ class OutcomeTotal:
     incorrect: int
     scored: int
     score_01_sum: float
+
+    def as_json(self) -> JsonObject:
+        """For reports; means are `None` where nothing was counted, latencies those of successes."""
+        return {
+            "task_type": self.task_type,
+            "backend": self.backend,
+            "strategy": self.strategy,
+            "pattern": self.pattern,
+            "count": self.count,
+            "ok": self.ok,
+            "cancelled": self.cancelled,
+            "failed": self.count - self.ok - self.cancelled,
+            "latency_mean_ms": round(self.ok_latency_ms_sum / self.ok, 3) if self.ok else None,
+            "cost_usd": round(self.cost_usd_sum, 9),
+            "correct": self.correct,
+            "incorrect": self.incorrect,
+            "score_mean_01": round(self.score_01_sum / self.scored, 5) if self.scored else None,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +141,7 @@ class Journal:
 
     def _add_outcome(self, outcome: DecisionRecord) -> None:
         arm: _Arm = (outcome.task_type, outcome.backend or "", outcome.strategy, outcome.pattern)
-        row = (outcome.request_id, outcome.finished_at_s, *arm, _as_json(outcome))
+        row = (outcome.request_id, outcome.finished_at_s, *arm, outcome_json(outcome))
         added = self._connection.execute(
             "INSERT OR IGNORE INTO outcomes (request_id, finished_at_s, task_type, backend, strategy, pattern, record)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -202,7 +220,7 @@ class Journal:
         try:
             return self._opened()
         except JournalDamaged:
-            self.set_aside = _set_aside(self.path)
+            self.set_aside = set_aside(self.path)
             log.error(
                 "the optimizer's state %s is corrupt; it was set aside as %s, and learning begins anew",
                 self.path,
@@ -248,63 +266,3 @@ class Journal:
                 raise JournalDamaged(f"The optimizer's state {self.path} is corrupt.") from error
             # The texts of SQLite's own errors are short and hold no values.
             raise OptimizerError(f"The optimizer's state {self.path} cannot be used: {error}.") from error
-
-
-def _as_json(outcome: DecisionRecord) -> str:
-    return orjson.dumps(
-        {
-            "request_id": outcome.request_id,
-            "finished_at_s": outcome.finished_at_s,
-            "model": outcome.model,
-            "strategy": outcome.strategy,
-            "backend": outcome.backend,
-            "outcome": outcome.outcome,
-            "status": outcome.status,
-            "latency_ms": outcome.latency_ms,
-            "overhead_ms": outcome.overhead_ms,
-            "ttft_ms": outcome.ttft_ms,
-            "stream": outcome.stream,
-            "attempts": outcome.attempts,
-            "usage": outcome.usage,
-            "cost_usd": outcome.cost_usd,
-            "task_type": outcome.task_type,
-            "pattern": outcome.pattern,
-            "propensity_01": outcome.propensity_01,
-            "ensemble": None if outcome.ensemble is None else _ensemble_as_json(outcome.ensemble),
-        }
-    ).decode()
-
-
-def _ensemble_as_json(report: EnsembleReport) -> JsonObject:
-    """How the members voted, without what they said: `group` numbers the distinct answers, `None` for no vote."""
-    groups: dict[str, int] = {}
-    return {
-        "merge": report.merge,
-        "winner": report.winner,
-        "confidence_01": report.confidence_01,
-        "support_01": report.support_01,
-        "degraded": report.degraded,
-        "votes": [
-            {
-                "backend": vote.backend,
-                "weight": vote.weight,
-                "confidence_01": vote.confidence_01,
-                "group": None if vote.answer is None else groups.setdefault(vote.answer, len(groups)),
-            }
-            for vote in report.votes
-        ],
-        "failures": [{"backend": failure.backend, "code": failure.code} for failure in report.failures],
-    }
-
-
-def _set_aside(path: Path) -> Path:
-    """Renames the file, and what SQLite keeps beside it, to the first free `.corrupt-<n>`."""
-    number = 1
-    while (aside := path.with_name(f"{path.name}.corrupt-{number}")).exists():
-        number += 1
-    path.rename(aside)
-    for ending in SIDE_FILES:
-        side = path.with_name(path.name + ending)
-        if side.exists():
-            side.rename(aside.with_name(aside.name + ending))
-    return aside

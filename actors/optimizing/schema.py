@@ -2,9 +2,11 @@
 
 import sqlite3
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 BUSY_TIMEOUT_S: Final = 5.0
+SIDE_FILES: Final = ("-wal", "-shm")
 
 # One tuple of statements per version; entry i brings a file from `user_version` i to i + 1. Entries are never edited.
 MIGRATIONS: Final[Sequence[Sequence[str]]] = (
@@ -96,9 +98,23 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[Sequence[str]] 
 
 def is_sound(connection: sqlite3.Connection) -> bool:
     """Whether the file's pages hang together."""
-    return connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
+    verdict: tuple[str] = connection.execute("PRAGMA quick_check(1)").fetchone()
+    return verdict[0] == "ok"
 
 
 def is_corruption(error: sqlite3.Error) -> bool:
     """Whether the file itself is broken, not merely locked, full or unreadable."""
     return (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF in CORRUPT
+
+
+def set_aside(path: Path) -> Path:
+    """Renames the file, and what SQLite keeps beside it, to the first free `.corrupt-<n>`."""
+    number = 1
+    while (aside := path.with_name(f"{path.name}.corrupt-{number}")).exists():
+        number += 1
+    path.rename(aside)
+    for ending in SIDE_FILES:
+        side = path.with_name(path.name + ending)
+        if side.exists():
+            side.rename(aside.with_name(aside.name + ending))
+    return aside

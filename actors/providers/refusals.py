@@ -61,7 +61,7 @@ class Refusals:
 
     def __init__(self, backend: str, api_key: str | None = None, clock: Clock = SYSTEM_CLOCK) -> None:
         self._backend = backend
-        self._secret = re.compile(re.escape(api_key)) if api_key else None
+        self._api_key = api_key
         self._clock = clock
 
     def of_response(self, status: int, headers: Mapping[str, str], body: bytes) -> BackendError:
@@ -78,7 +78,10 @@ class Refusals:
         """The error for an `error` object where a success was announced: in a stream, or in a body of status 200."""
         stated = stated_in({"error": error})
         known = (status for word, status in STATUS_OF_WORD.items() if word in stated.words)
-        return self.of_status(stated.status or next(known, 502), stated)
+        status = stated.status or next(known, None)
+        if status is None:
+            return BackendError(f"'{self._backend}' reported an error instead of an answer.", self._backend)
+        return self.of_status(status, stated)
 
     def of_status(self, status: int, stated: Stated, retry_after_s: float | None = None) -> BackendError:
         """The error for a status and what was said with it."""
@@ -109,20 +112,21 @@ class Refusals:
         )
 
     def _request_refused(self, kind: type[RequestRefused], status: int, stated: Stated) -> RequestRefused:
-        reason = " ".join(stated.message.split())
-        if self._secret:
-            reason = self._secret.sub("[api_key]", reason)
+        reason = " ".join(self._without_key(stated.message).split())
         if len(reason) > REASON_LENGTH:
             reason = reason[:REASON_LENGTH] + "..."
         code = stated.code if kind is RequestRefused else None  # the others have a code that programs know
         return kind(
             f"'{self._backend}' refused the request: {reason or _phrase(status)}",
             self._backend,
-            stated.param,
+            self._without_key(stated.param) if stated.param else None,
             None,
             status,
-            code,
+            self._without_key(code) if code else None,
         )
+
+    def _without_key(self, text: str) -> str:
+        return text.replace(self._api_key, "[api_key]") if self._api_key else text
 
 
 def retry_after_s(headers: Mapping[str, str], clock: Clock = SYSTEM_CLOCK) -> float | None:

@@ -20,9 +20,10 @@ A script, all of it optional:
       - {on: always, kind: timeout}
     fail_probe: true                    # the model answers calls, but not probes
 
-Faults: `error` (with `status`, as an upstream's error of that status), `timeout` or `hang` (silence until a limit ends
-it), `cut` and `malformed` (a broken answer), `stall` (silence of `stall_s`, endless by default), `crash` (the end of the
-process). Each strikes after `after_tokens` tokens: by default half of them for `cut`, `malformed` and `stall`, else none.
+Faults: `error` (with `status`, as an upstream's error of that status), `timeout` or `hang` (silence until a limit
+ends it), `cut` and `malformed` (a broken answer), `stall` (silence of `stall_s`, endless by default), `crash` (the end
+of the process). Each strikes after `after_tokens` tokens: by default half of them for `cut`, `malformed` and `stall`,
+else none.
 """
 
 import asyncio

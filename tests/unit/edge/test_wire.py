@@ -1,3 +1,4 @@
+import re
 from typing import Any
 
 import orjson
@@ -5,6 +6,7 @@ import pytest
 
 from actors.edge import wire
 from actors.edge.gateway import ChatRequest, Wishes
+from actors.protocol.clock import ManualClock
 from actors.protocol.errors import CallerError, Unprocessable
 from actors.protocol.messages import Feedback
 
@@ -13,7 +15,7 @@ ASKED = [{"role": "user", "content": "What is 6 times 7?"}]
 
 def chat(**parameters: Any) -> ChatRequest:
     body = {"model": "alpha", "messages": ASKED, **parameters}
-    return wire.chat_request(body, "req_1", "ci", 12.5)
+    return wire.chat_request(body, request_id="req_1", key_name="ci", received_s=12.5)
 
 
 def refusal(**parameters: Any) -> CallerError:
@@ -27,6 +29,13 @@ def test_a_minimal_request_is_taken_apart() -> None:
     request = chat()
 
     assert request == ChatRequest("req_1", "alpha", {"messages": ASKED}, False, False, 1, Wishes(), "ci", 12.5)
+
+
+def test_a_request_that_came_without_an_id_gets_one_and_is_received_now() -> None:
+    request = wire.chat_request({"model": "alpha", "messages": ASKED}, ManualClock(7.0))
+
+    assert re.fullmatch(r"req_[0-9a-f]{24}", request.request_id)
+    assert (request.received_s, request.key_name) == (7.0, None)
 
 
 def test_what_is_not_for_the_models_is_kept_out_of_the_body() -> None:
@@ -148,7 +157,7 @@ def test_a_missing_parameter_is_named(required: str) -> None:
     del body[required]
 
     with pytest.raises(CallerError, match=f"'{required}' is missing") as caught:
-        wire.chat_request(body, "req_1", None, 0.0)
+        wire.chat_request(body)
 
     assert (caught.value.param, caught.value.code) == (required, "missing_required_parameter")
 
@@ -267,7 +276,7 @@ def test_a_parsed_request_survives_the_way_back_to_json() -> None:
 
     raw = orjson.dumps({"model": "alpha", **body})
 
-    assert wire.chat_request(wire.json_object(raw, {}), "r", None, 0.0).body == body
+    assert wire.chat_request(wire.json_object(raw, {})).body == body
 
 
 def test_suggestions_name_near_names_or_what_there_is() -> None:

@@ -1,0 +1,236 @@
+"""Which members are asked for one request, in which order, and whose answer does the caller get?"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from actors.ensembling.ensembler import MultiModelEnsembler
+from actors.ensembling.judging import JudgeQuestion, JudgeReply, reply_of
+from actors.ensembling.panel import AskJudge, Done, Failed, Panel, Wait
+from actors.orchestrating.chunks import replayed, with_first
+from actors.orchestrating.scene import Cast, Scene, cost_of
+from actors.protocol.clock import Clock, Deadline
+from actors.protocol.errors import EnsembleError, LLMError, LLMRouterError, MalformedAnswer
+from actors.protocol.messages import Answer, Chunk, Failure, Outcome
+from actors.resilience.wrappers import closing
+from actors.routing.strategies import callable_now, order
+from actors.routing.table import BackendRecord, ModelRecord, RoutingTable
+
+TASK_TYPE = "unknown"  # every task is alike until the optimizer can tell them apart
+
+
+@dataclass(slots=True)
+class Opened:
+    """A stream whose first chunk has arrived, and the backend that gives it."""
+
+    backend: str
+    chunks: AsyncGenerator[Chunk, None]
+
+
+class Player:
+    """Plays scenes on a cast. Expected failures are values; only cancellation and bugs are raised."""
+
+    def __init__(self, cast: Cast, clock: Clock) -> None:
+        self._cast = cast
+        self._clock = clock
+
+    async def play(self, target: ModelRecord | BackendRecord, scene: Scene) -> Outcome:
+        """The answer of a backend, or of a model as its strategy says."""
+        if isinstance(target, BackendRecord):
+            return await self.ask(target, scene)
+        if target.is_ensemble:
+            return await self._play_together(target, scene)
+        return await self._play_in_order(target, scene)
+
+    async def open(self, target: ModelRecord | BackendRecord, scene: Scene) -> Opened | Failure:
+        """The stream of a backend, or of the first member of a model that gives a chunk."""
+        if isinstance(target, BackendRecord):
+            return await self._open_backend(target, scene)
+        if target.is_ensemble:
+            outcome = await self._play_together(target, scene)
+            return outcome if isinstance(outcome, Failure) else Opened(outcome.backend, replayed(outcome))
+        failure: Failure | None = None
+        for name in order(target, scene.table, self._cast.view):
+            opened = await self.open(scene.table.resolve(name), scene)
+            if isinstance(opened, Opened) or _is_final(opened):
+                return opened
+            failure = _more_telling(failure, opened)
+        return failure or _nobody(target)
+
+    async def ask(self, backend: BackendRecord, scene: Scene, **parameters: object) -> Outcome:
+        """One backend's answer or failure, its retries included; `parameters` are set in its call alone."""
+        started_s = self._clock.monotonic_s()
+        if refusal := scene.exhausted():
+            return Failure.of(refusal, backend.name, 0.0)
+        try:
+            with self._cast.counted(backend.name), scene.waiting():
+                completion = await self._cast.port(backend, scene).complete(scene.call(**parameters))
+        except LLMError as error:
+            return Failure.of(error, backend.name, self._ms_since(started_s))
+        return Answer(backend.name, completion, self._ms_since(started_s), cost_of(backend, completion.usage))
+
+    async def _play_in_order(self, model: ModelRecord, scene: Scene) -> Outcome:
+        """The first member that answers. A refusal that every member would repeat is passed on at once."""
+        failure: Failure | None = None
+        for name in order(model, scene.table, self._cast.view):
+            outcome = await self.play(scene.table.resolve(name), scene)
+            if isinstance(outcome, Answer) or _is_final(outcome):
+                return outcome
+            failure = _more_telling(failure, outcome)
+        return failure or _nobody(model)
+
+    # ---- all together ----
+
+    async def _play_together(self, model: ModelRecord, scene: Scene) -> Outcome:
+        """All members at once; their answers become one as the model's merge says."""
+        started_s = self._clock.monotonic_s()
+        panel = MultiModelEnsembler(model.merge).panel(
+            asked=list(model.members),
+            body=scene.body,
+            weights=prior_weights(model, scene.table),
+            quorum=model.quorum,
+            judged=model.judge is not None,
+            judge_logprobs=model.judge is not None and _gives_logprobs(model.judge, scene.table),
+        )
+        absent = [name for name in model.members if not callable_now(name, scene.table)]
+        for name in absent:
+            panel.hear(_absence(name))
+        # Which answer is surest can only be told from log probabilities, where no judge is asked.
+        wanted = {"logprobs": True} if model.merge == "best_of_n" and model.judge is None else {}
+        asked = {
+            asyncio.create_task(self._play_member(name, scene, wanted)): name
+            for name in model.members
+            if name not in absent
+        }
+        deadline = scene.deadline.sooner(model.deadline_s)
+        try:
+            await self._hear_until_decided(panel, asked, deadline, started_s)
+        finally:
+            await _all_ended(asked)
+        step = panel.step()
+        if isinstance(step, AskJudge):
+            panel.hear_judge(await self._judge(model, step.questions, scene))
+            step = panel.step()
+        if not isinstance(step, Done | Failed):
+            raise AssertionError("A panel whose members have all been heard has ended.")
+        scene.report = step.report
+        return step.answer if isinstance(step, Done) else _failure_of(model, step, self._ms_since(started_s))
+
+    async def _hear_until_decided(
+        self, panel: Panel, asked: "Mapping[asyncio.Task[Outcome], str]", deadline: Deadline, started_s: float
+    ) -> None:
+        running = set(asked)
+        while running and isinstance(panel.step(), Wait):
+            done, running = await asyncio.wait(
+                running, timeout=deadline.time_left_s(), return_when=asyncio.FIRST_COMPLETED
+            )
+            for task in done:
+                panel.hear(replace(task.result(), backend=asked[task]))
+            if not done:
+                panel.expire(self._ms_since(started_s))
+                return
+
+    async def _play_member(self, name: str, scene: Scene, wanted: Mapping[str, object]) -> Outcome:
+        member = scene.table.resolve(name)
+        if isinstance(member, ModelRecord):
+            return await self.play(member, scene)
+        return await self.ask(member, scene, **(wanted if member.supports.logprobs else {}))
+
+    async def _judge(
+        self, model: ModelRecord, questions: Sequence[JudgeQuestion], scene: Scene
+    ) -> list[JudgeReply | None]:
+        """The judge's reply to each question, `None` where it gave none."""
+        judge = scene.table.resolve(model.judge or "")
+
+        async def reply_to(question: JudgeQuestion) -> JudgeReply | None:
+            # The same limits and books, another question.
+            outcome = await self.play(judge, scene.asking(question.body))
+            return reply_of(outcome.completion) if isinstance(outcome, Answer) else None
+
+        with scene.waiting():
+            return list(await asyncio.gather(*(reply_to(question) for question in questions)))
+
+    # ---- streams ----
+
+    async def _open_backend(self, backend: BackendRecord, scene: Scene) -> Opened | Failure:
+        started_s = self._clock.monotonic_s()
+        if refusal := scene.exhausted():
+            return Failure.of(refusal, backend.name, 0.0)
+        chunks = self._counted(backend, scene)
+        try:
+            with scene.waiting():
+                first = await anext(chunks)
+        except StopAsyncIteration:
+            error: LLMError = MalformedAnswer(f"'{backend.name}' ended its stream without a word.", backend.name)
+            return Failure.of(error, backend.name, self._ms_since(started_s))
+        except LLMError as known:
+            return Failure.of(known, backend.name, self._ms_since(started_s))
+        return Opened(backend.name, with_first(first, chunks))
+
+    async def _counted(self, backend: BackendRecord, scene: Scene) -> AsyncGenerator[Chunk, None]:
+        stream = self._cast.port(backend, scene).stream(scene.call())
+        with self._cast.counted(backend.name):
+            async with closing(stream) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+
+    def _ms_since(self, moment_s: float) -> float:
+        return (self._clock.monotonic_s() - moment_s) * 1000
+
+
+def prior_weights(model: ModelRecord, table: RoutingTable) -> dict[str, float]:
+    """One weight per member, at least 0: what was learned of it times what its configuration says."""
+    learned = table.weights.get(TASK_TYPE, {})
+    return {
+        name: max(learned.get(leaf, 1.0) * table.backends[leaf].weight for leaf in table.leaves(name))
+        for name in model.members
+    }
+
+
+def _gives_logprobs(name: str, table: RoutingTable) -> bool:
+    return all(table.backends[leaf].supports.logprobs for leaf in table.leaves(name))
+
+
+def _is_final(failure: Failure) -> bool:
+    """Whether every other member would refuse the same: the caller's own mistake, but not a too long prompt."""
+    return not failure.retryable and 400 <= failure.status < 500 and failure.code != "context_length_exceeded"
+
+
+def _more_telling(known: Failure | None, new: Failure) -> Failure:
+    """The failure to report when all failed: what a backend said, rather than that time, money or tries ran out."""
+    return known if known is not None and new.code in ("deadline_exceeded", "attempts_exhausted") else new
+
+
+def _nobody(model: ModelRecord) -> Failure:
+    return Failure.of(LLMRouterError(f"No member of '{model.name}' can take this request now."), model.name, 0.0)
+
+
+def _absence(name: str) -> Failure:
+    message = f"'{name}' is out of service at the moment."
+    return Failure(name, "backend_unavailable", message, 503, True, 0.0)
+
+
+def _failure_of(model: ModelRecord, failed: Failed, latency_ms: float) -> Failure:
+    """One failure for a panel of which nobody answered: their common refusal, or a summary."""
+    failures = failed.failures
+    if failures and all(_is_final(failure) for failure in failures):
+        return failures[0]
+    causes = ", ".join(f"'{failure.backend}': {failure.code}" for failure in failures)
+    waits_s = [failure.retry_after_s for failure in failures if failure.retry_after_s is not None]
+    late = bool(failures) and all(failure.code in ("deadline_exceeded", "timeout") for failure in failures)
+    error = EnsembleError(
+        f"No member of '{model.name}' answered ({causes}).",
+        retry_after_s=min(waits_s, default=None),
+        status=504 if late else None,
+        code="deadline_exceeded" if late else None,
+    )
+    return Failure.of(error, model.name, latency_ms)
+
+
+async def _all_ended(tasks: "Mapping[asyncio.Task[Outcome], str]") -> None:
+    """Cancels what still runs, and returns when nothing does."""
+    running = [task for task in tasks if not task.done()]
+    for task in running:
+        task.cancel()
+    if running:
+        await asyncio.wait(running)

@@ -1,0 +1,252 @@
+"""Does the optimizer actor acknowledge only what is on disk, wait where it should, and survive a bad file?"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from actors.optimizer import Optimizer
+from actors.optimizing.journal import Journal
+from actors.protocol.clock import ManualClock
+from actors.protocol.errors import LLMError, NotFound, OptimizerError, Unprocessable
+from actors.protocol.messages import DecisionRecord, Feedback
+
+
+def outcome(request_id: str, task_type: str = "math") -> DecisionRecord:
+    return DecisionRecord(request_id, 0.0, "m", "failover", "a", "ok", 200, 100.0, 1.0, False, task_type=task_type)
+
+
+def never_ends() -> None:
+    raise AssertionError("the actor ended itself")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state.db"
+
+
+@pytest.fixture
+async def optimizer(path: Path) -> AsyncIterator[Optimizer]:
+    optimizer = Optimizer(path, ["a", "b"], never_ends)
+    await optimizer.start()
+    yield optimizer
+    await optimizer.stop()
+
+
+async def acknowledged(optimizer: Optimizer) -> int:
+    count: int = (await optimizer.report())["feedback"]["acknowledged"]
+    return count
+
+
+async def test_outcomes_and_feedback_are_on_disk_when_acknowledged(optimizer: Optimizer, path: Path) -> None:
+    await optimizer.record([outcome("r1")])
+
+    told = await optimizer.feedback(Feedback("r1", correct=True))
+
+    assert told == {"request_id": "r1", "status": "new"}
+    witness = Journal(path)
+    assert (witness.request_ids(), witness.feedback_counts().acknowledged) == (["r1"], 1)
+    witness.close()
+
+
+async def test_a_batch_that_is_sent_again_counts_once(optimizer: Optimizer) -> None:
+    await optimizer.record([outcome("r1"), outcome("r2")])
+    await optimizer.record([outcome("r1"), outcome("r2")])
+    await optimizer.record([])
+
+    assert (await optimizer.report())["outcomes"]["recorded"] == 2
+
+
+async def test_repeated_feedback_counts_once_and_a_change_of_mind_is_kept(optimizer: Optimizer) -> None:
+    await optimizer.record([outcome("r1")])
+    said = [Feedback("r1", correct=True), Feedback("r1", correct=True), Feedback("r1", correct=False)]
+
+    statuses = [(await optimizer.feedback(feedback))["status"] for feedback in said]
+
+    assert statuses == ["new", "repeated", "replaced"]
+    assert (await optimizer.report())["feedback"] == {"acknowledged": 2, "in_force": 1}
+
+
+async def test_feedback_that_overtakes_its_request_waits_for_it(optimizer: Optimizer) -> None:
+    early = asyncio.create_task(optimizer.feedback(Feedback("r1", correct=True)))
+    await asyncio.sleep(0)
+    assert not early.done()
+
+    await optimizer.record([outcome("r1")])
+
+    assert (await early)["status"] == "new"
+    assert (await optimizer.pulse()).gauges["awaited_requests"] == 0
+
+
+async def test_feedback_for_a_request_that_never_comes_is_not_found(path: Path) -> None:
+    optimizer = Optimizer(path, ["a"], never_ends, patience_s=0.0)
+    await optimizer.start()
+
+    with pytest.raises(NotFound, match="'nobody' is known") as failure:
+        await optimizer.feedback(Feedback("nobody", correct=True))
+
+    assert (failure.value.status, failure.value.code, failure.value.param) == (404, "request_not_found", "request_id")
+    assert (await optimizer.pulse()).gauges["awaited_requests"] == 0
+    await optimizer.stop()
+
+
+async def test_what_arrives_together_is_all_acknowledged(optimizer: Optimizer) -> None:
+    await asyncio.gather(*(optimizer.record([outcome(f"r{number}")]) for number in range(100)))
+    await asyncio.gather(*(optimizer.feedback(Feedback(f"r{number}", correct=True)) for number in range(100)))
+
+    assert await acknowledged(optimizer) == 100
+
+
+async def test_one_that_cannot_be_written_does_not_harm_the_others(
+    optimizer: Optimizer, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad, good = replace(outcome("bad"), model="\ud800"), outcome("good")
+
+    await optimizer.record([bad, good])
+    results = await asyncio.gather(
+        optimizer.feedback(Feedback("good", comment="\ud800")),
+        optimizer.feedback(Feedback("good", correct=True)),
+        return_exceptions=True,
+    )
+
+    assert isinstance(results[0], Unprocessable)
+    assert results[1] == {"request_id": "good", "status": "new"}
+    assert "'bad' cannot be written" in caplog.text
+
+
+async def test_a_restart_remembers_everything(path: Path) -> None:
+    first = Optimizer(path, ["a"], never_ends)
+    await first.start()
+    await first.record([outcome("r1", "code")])
+    await first.feedback(Feedback("r1", correct=True))
+    await first.stop()
+    await first.stop()
+
+    second = Optimizer(path, ["a"], never_ends)
+    await second.start()
+
+    assert (await second.feedback(Feedback("r1", correct=True)))["status"] == "repeated"
+    assert set(await second.weights()) == {"code", "unknown"}
+    assert await acknowledged(second) == 1
+    await second.stop()
+
+
+async def test_weights_are_equal_for_every_task_type_that_was_seen(optimizer: Optimizer) -> None:
+    await optimizer.record([outcome("r1", "math")])
+
+    assert await optimizer.weights() == {"math": {"a": 0.5, "b": 0.5}, "unknown": {"a": 0.5, "b": 0.5}}
+
+
+async def test_a_policy_may_be_given(path: Path) -> None:
+    class First:
+        def weights_for(self, task_type: str, backends: Sequence[str]) -> Mapping[str, float]:
+            return {backends[0]: 1.0}
+
+    optimizer = Optimizer(path, ["a", "b"], never_ends, policy=First())
+
+    assert await optimizer.weights() == {"unknown": {"a": 1.0}}
+
+
+async def test_the_report_shows_what_happened_per_arm(optimizer: Optimizer, path: Path) -> None:
+    await optimizer.record([outcome("r1"), outcome("r2")])
+    await optimizer.feedback(Feedback("r1", score_01=0.5))
+
+    report = await optimizer.report()
+
+    (arm,) = report["outcomes"]["arms"]
+    assert (arm["task_type"], arm["backend"], arm["count"], arm["score_mean_01"]) == ("math", "a", 2, 0.5)
+    assert (report["state"], report["set_aside"]) == (str(path), None)
+    assert report["learned"]["weights"]["math"] == {"a": 0.5, "b": 0.5}
+
+
+async def test_an_unusable_state_is_told_and_mended_without_a_restart(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    obstacle = tmp_path / "folder"
+    obstacle.write_text("a file where a folder should be")
+    optimizer = Optimizer(obstacle / "state.db", ["a"], never_ends)
+
+    await optimizer.start()
+    pulse = await optimizer.pulse()
+    assert (pulse.healthy, "cannot be used" in str(pulse.detail)) == (False, True)
+    for refused in (optimizer.record([outcome("r1")]), optimizer.feedback(Feedback("r1", correct=True))):
+        with pytest.raises(OptimizerError):
+            await refused
+
+    obstacle.unlink()
+    await optimizer.record([outcome("r1")])
+    assert (await optimizer.pulse()).healthy
+    await optimizer.stop()
+
+
+async def test_a_corrupt_state_is_set_aside_and_shown(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path.write_bytes(b"garbage" * 1000)
+    optimizer = Optimizer(path, ["a"], never_ends)
+
+    await optimizer.start()
+
+    assert (await optimizer.pulse()).healthy
+    assert (await optimizer.report())["set_aside"] == f"{path}.corrupt-1"
+    await optimizer.stop()
+
+
+async def test_damage_while_in_use_is_set_aside_as_well(optimizer: Optimizer, path: Path) -> None:
+    await optimizer.record([outcome("r1")])
+    for file in (path, path.with_name("state.db-wal")):
+        file.write_bytes(b"\x55" * max(8192, file.stat().st_size))
+
+    await optimizer.record([outcome("r2")])
+
+    assert path.with_name("state.db.corrupt-1").exists()
+    assert (await optimizer.report())["outcomes"]["recorded"] == 1
+
+
+async def test_before_its_start_and_after_its_stop_it_refuses(path: Path) -> None:
+    optimizer = Optimizer(path, ["a"], never_ends)
+    with pytest.raises(OptimizerError, match="not running"):
+        await optimizer.record([outcome("r1")])
+
+    await optimizer.start()
+    await optimizer.stop()
+
+    with pytest.raises(OptimizerError, match="not running"):
+        await optimizer.record([outcome("r1")])
+
+
+async def test_what_was_handed_in_before_a_stop_is_still_written(optimizer: Optimizer, path: Path) -> None:
+    recording = asyncio.create_task(optimizer.record([outcome("r1")]))
+    await asyncio.sleep(0)
+
+    await optimizer.stop()
+
+    await recording
+    witness = Journal(path)
+    assert witness.request_ids() == ["r1"]
+    witness.close()
+
+
+async def test_a_sender_that_gives_up_does_not_disturb_the_writer(optimizer: Optimizer) -> None:
+    recording = asyncio.create_task(optimizer.record([outcome("r1")]))
+    await asyncio.sleep(0)
+    recording.cancel()
+
+    await optimizer.record([outcome("r2")])
+
+    assert (await optimizer.report())["outcomes"]["recorded"] == 2
+
+
+async def test_without_a_supervisor_it_ends_itself(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    clock, ended = ManualClock(), asyncio.Event()
+    optimizer = Optimizer(path, ["a"], ended.set, clock)
+    clock.advance(61.0)
+
+    with caplog.at_level(logging.WARNING):
+        await optimizer.start()
+        await ended.wait()
+
+    assert "no supervisor" in caplog.text
+    with pytest.raises(LLMError):
+        await optimizer.record([outcome("r1")])

@@ -1,0 +1,138 @@
+"""Does the tracer actor sum up what it is sent, within bounds?"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+
+from actors.protocol.clock import ManualClock
+from actors.protocol.messages import Attempt, DecisionRecord, Usage
+from actors.routing.table import Measured
+from actors.tracer import SLOWEST_KEPT, Tracer
+from actors.tracing.records import SpanRecord
+
+
+def attempt(backend: str, outcome: str = "ok", latency_ms: float = 100.0) -> Attempt:
+    return Attempt(backend, outcome, latency_ms, 10.0, Usage(10, 5), 0.25)
+
+
+def request(request_id: str, *attempts: Attempt, outcome: str = "ok", latency_ms: float = 100.0) -> DecisionRecord:
+    return DecisionRecord(
+        request_id, 0.0, "team", "failover", "a", outcome, 200, latency_ms, 2.0, False, attempts=attempts
+    )
+
+
+def never_ends() -> None:
+    raise AssertionError("the actor ended itself")
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+async def tracer(clock: ManualClock) -> AsyncIterator[Tracer]:
+    tracer = Tracer(never_ends, clock)
+    await tracer.start()
+    yield tracer
+    await tracer.stop()
+
+
+async def test_requests_and_their_attempts_are_summed_up(tracer: Tracer) -> None:
+    await tracer.record([request("r1", attempt("a", "timeout"), attempt("b"))], [], 0)
+
+    report = await tracer.report()
+
+    assert [(entry["name"], entry["count"], entry["failed"]) for entry in report["backends"]] == [
+        ("a", 1, 1),
+        ("b", 1, 0),
+    ]
+    assert (report["requests"]["count"], report["requests"]["p50_ms"], report["overhead"]["mean_ms"]) == (1, 100.0, 2.0)
+    assert report["backends"][1]["cost_usd"] == 0.25
+    assert json.loads(json.dumps(report)) == report
+
+
+async def test_spans_are_summed_up_as_operations(tracer: Tracer) -> None:
+    await tracer.record([], [SpanRecord("router", "choose", "ok", 0.5, 0.0, 1)], 0)
+
+    (operation,) = (await tracer.report())["operations"]
+
+    assert (operation["component"], operation["operation"], operation["count"]) == ("router", "choose", 1)
+
+
+async def test_what_senders_lost_is_reported(tracer: Tracer) -> None:
+    await tracer.record([], [], 3)
+    await tracer.record([], [], 4)
+
+    assert (await tracer.report())["dropped_records"] == 7
+    assert (await tracer.pulse()).gauges["dropped_records"] == 7
+
+
+async def test_the_slowest_and_the_failed_are_named_newest_or_slowest_first(tracer: Tracer) -> None:
+    for number in range(30):
+        await tracer.record([request(f"r{number}", latency_ms=float(number))], [], 0)
+    await tracer.record(
+        [request("bad", outcome="timeout"), request("gone", outcome="cancelled", latency_ms=1.0)], [], 0
+    )
+
+    report = await tracer.report()
+
+    assert [entry["request_id"] for entry in report["slowest"]] == ["bad", *(f"r{n}" for n in range(29, 20, -1))]
+    assert len(report["slowest"]) == SLOWEST_KEPT
+    assert [entry["request_id"] for entry in report["recent_failures"]] == ["bad"]
+
+
+async def test_recent_requests_come_newest_first(tracer: Tracer) -> None:
+    await tracer.record([request(f"r{number}") for number in range(5)], [], 0)
+
+    assert [record.request_id for record in await tracer.recent(2)] == ["r4", "r3"]
+    assert await tracer.recent(-1) == []
+
+
+async def test_backends_are_measured_for_the_router(tracer: Tracer) -> None:
+    await tracer.record([request("r", attempt("a", latency_ms=float(ms))) for ms in range(1, 100)], [], 0)
+    await tracer.record([request("r", attempt("a", "timeout", 9000.0))], [], 0)
+
+    measured = (await tracer.measured())["a"]
+
+    assert measured.error_rate_01 == pytest.approx(0.01)
+    assert measured.p50_ms == pytest.approx(50.0, rel=0.02)
+    assert measured.p95_ms == pytest.approx(94.0, rel=0.02)
+
+
+async def test_errors_are_soon_forgotten_and_latencies_later(tracer: Tracer, clock: ManualClock) -> None:
+    await tracer.record([request("r", attempt("a", "timeout"), attempt("a"))], [], 0)
+    assert (await tracer.measured())["a"].error_rate_01 == 0.5
+
+    clock.advance(120.0)
+    assert (await tracer.measured())["a"] == Measured(0, 0.0, 100.0, 100.0)
+    clock.advance(4000.0)
+    assert (await tracer.measured())["a"] == Measured()
+
+
+async def test_a_request_that_no_backend_would_take_is_not_held_against_it(tracer: Tracer) -> None:
+    await tracer.record([request("r", attempt("a", "context_length_exceeded"), attempt("a", "cancelled"))], [], 0)
+
+    assert (await tracer.measured())["a"].error_rate_01 == 0.0
+
+
+async def test_memory_is_bounded_whatever_names_come(tracer: Tracer) -> None:
+    await tracer.record([request("r", attempt(f"b{number}")) for number in range(1000)], [], 0)
+
+    report = await tracer.report()
+
+    assert report["overflowed_records"] > 700
+    assert len(report["backends"]) == len(await tracer.measured()) < 300
+
+
+async def test_without_a_supervisor_it_ends_itself(clock: ManualClock) -> None:
+    ended = asyncio.Event()
+    tracer = Tracer(ended.set, clock)
+    clock.advance(61.0)
+
+    await tracer.start()
+
+    await ended.wait()
+    await tracer.stop()
