@@ -70,6 +70,13 @@ class Server:
         import ray
 
         self._ray = ray
+        with _signals_kept():  # Ray takes SIGTERM for itself
+            self._init_ray(ray)
+        self._deploy()
+        self._await_ready()
+
+    def _init_ray(self, ray: Any) -> None:
+        ray_config = self.config.ray
         if self._island is not None:
             ray.init(
                 address="local",
@@ -83,8 +90,6 @@ class Server:
             )
         else:
             ray.init(address=ray_config.address, namespace=ray_config.namespace, log_to_driver=False)
-        self._deploy()
-        self._await_ready()
 
     def _deploy(self) -> None:
         from ray import serve
@@ -155,6 +160,17 @@ def own_stdout() -> Iterator[TextIO]:
         own.flush()
         os.dup2(own.fileno(), 1)
         own.close()
+
+
+@contextlib.contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Sets the handlers of SIGTERM and SIGINT again that were there before."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager

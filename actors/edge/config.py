@@ -1,63 +1,216 @@
-"""stand-in"""
-from pathlib import Path
-from typing import Any, Literal
-from pydantic import BaseModel, ConfigDict, SecretStr, Field
-from actors.routing.table import BackendRecord, ModelRecord, Price, Supports
+"""What can be configured, within which bounds, and what holds where nothing is said?"""
 
-class M(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-class ApiKey(M):
-    key: SecretStr
-    name: str
-class Server(M):
-    host: str = "127.0.0.1"
-    port: int = 8000
-    replicas: int = 1
-    max_body_mb: int = 32
-    api_keys: list[ApiKey] = []
-class RayC(M):
-    address: str = "local"
-    namespace: str = "troupe"
-class BackendConfig(M):
-    provider: str
-    base_url: str = ""
-    api_key: SecretStr | None = None
-    model: str = ""
-    timeout_s: float = 120
-    ttft_timeout_s: float = 60
-    stall_timeout_s: float = 15
-    max_retries: int = 2
-    max_concurrency: int = 64
-    weight: float = 1.0
-    context_size: int = 4096
-    parallel: int = 2
-    threads: int = 1
-    system: str | None = None
-    script: dict[str, Any] = {}
-class ModelC(M):
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from actors.edge.config_backends import BackendConfig, LlamaCppBackend, OpenAIBackend, ScriptedBackend
+from actors.edge.config_consistency import api_key_name, inconsistencies
+from actors.edge.config_problems import path_text, shown
+from actors.edge.config_values import (
+    Dollars,
+    Seconds,
+    Secret,
+    Section,
+    Share,
+    Text,
+    Whole,
+    refused_name,
+    unavailable,
+)
+from actors.ensembling.merges import MERGES
+from actors.protocol.errors import ConfigError
+from actors.routing.strategies import STRATEGIES
+from actors.routing.table import BackendRecord, ModelRecord
+
+__all__ = ["BackendConfig", "Config", "LlamaCppBackend", "OpenAIBackend", "ScriptedBackend"]
+
+ALL_STRATEGIES = (*STRATEGIES, "ensemble")
+STATE_PREFIX = "sqlite:///"
+
+
+class ApiKey(Section):
+    """A key that lets a caller in. `budget_usd_per_day`: what its holder may spend."""
+
+    key: Secret
+    name: Text
+    budget_usd_per_day: Dollars | None = None
+
+
+class ServerConfig(Section):
+    """Where the gateway listens, and to whom."""
+
+    host: Text = "127.0.0.1"
+    port: Whole = Field(8000, ge=1, le=65_535)
+    replicas: Whole = Field(1, ge=1, le=1024)
+    max_body_mb: Whole = Field(32, ge=1, le=1024)
+    api_keys: tuple[ApiKey, ...] = Field((), repr=False)
+
+    @field_validator("api_keys", mode="before")
+    @classmethod
+    def _named(cls, given: object) -> object:
+        """Every key as a mapping with a name."""
+        if not isinstance(given, list | tuple):
+            return given
+        return [
+            {**(entry if isinstance(entry, Mapping) else {"key": entry}), "name": api_key_name(index, entry)}
+            if isinstance(entry, Mapping | str | SecretStr)
+            else entry
+            for index, entry in enumerate(given)
+        ]
+
+
+class RayConfig(Section):
+    """Which Ray runs the company: `local` is one of its own, `auto` or `host:port` joins a cluster."""
+
+    address: str = Field("local", pattern=r"^(local|auto|[A-Za-z0-9.-]+:[0-9]{1,5}|\[[0-9A-Fa-f:.]+\]:[0-9]{1,5})$")
+    namespace: str = Field("troupe", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+
+
+class ModelConfig(Section):
+    """A name that callers may use: its members, backends or other models, and how they are played together."""
+
     strategy: str = "failover"
-    members: list[str]
+    members: tuple[Text, ...] = Field(min_length=1)
     merge: str = "weighted_consensus"
-    judge: str | None = None
-    quorum: int | None = None
-    deadline_s: float = 60
-    max_attempts: int = 6
-class Opt(M):
+    judge: Text | None = None
+    quorum: Whole | None = Field(None, ge=1)
+    deadline_s: Seconds = 60.0
+    max_attempts: Whole = Field(6, ge=1, le=10_000)
+    max_cost_usd: Dollars | None = None
+    min_confidence_01: Share = 0.0
+
+    @field_validator("strategy")
+    @classmethod
+    def _available_strategy(cls, name: str) -> str:
+        if name not in ALL_STRATEGIES:
+            raise refused_name("strategy", name, ALL_STRATEGIES)
+        return name
+
+    @field_validator("merge")
+    @classmethod
+    def _available_merge(cls, name: str) -> str:
+        if name not in MERGES:
+            raise refused_name("merge", name, tuple(MERGES))
+        return name
+
+
+class OptimizerConfig(Section):
+    """What is learned, and where it is kept."""
+
+    enabled: bool = True
     state: str = "sqlite:///.troupe/state.db"
+    rewrite: str = "never"
+
+    @field_validator("state")
+    @classmethod
+    def _names_a_file(cls, state: str) -> str:
+        path = state.removeprefix(STATE_PREFIX)
+        if path == state or path.startswith(":") or path.endswith("/") or not Path(path).name or not path.isprintable():
+            raise PydanticCustomError("unusable_state", "must be sqlite:///PATH, where PATH is that of a file")
+        return state
+
+    @field_validator("rewrite")
+    @classmethod
+    def _available_rewrite(cls, name: str) -> str:
+        if name != "never":
+            raise refused_name("rewrite", name, ("never",))
+        return name
+
     def state_path(self, cwd: Path) -> Path:
-        return cwd / self.state.removeprefix("sqlite:///")
-class Config(M):
-    server: Server = Server()
-    ray: RayC = RayC()
-    backends: dict[str, BackendConfig]
-    models: dict[str, ModelC] = {}
-    optimizer: Opt = Opt()
-    def served_at(self, host, port):
-        import socket
-        if port == 0:
-            with socket.create_server(("127.0.0.1", 0)) as s: port = s.getsockname()[1]
-        return self.model_copy(update={"server": self.server.model_copy(update={k: v for k, v in (("host", host), ("port", port)) if v is not None})})
-    def backend_records(self):
-        return {n: BackendRecord(n, b.provider, b.model or n, b.provider != "openai", b.weight, b.timeout_s, b.ttft_timeout_s, b.stall_timeout_s, b.max_retries, b.max_concurrency) for n, b in self.backends.items()}
-    def model_records(self):
-        return {n: ModelRecord(n, m.strategy, m.members, m.merge, m.judge, m.quorum, m.deadline_s, m.max_attempts) for n, m in self.models.items()}
+        """The file of the state; a relative one is taken from `cwd`."""
+        return cwd / Path(self.state.removeprefix(STATE_PREFIX)).expanduser()
+
+
+class TracingConfig(Section):
+    """What is measured. `sample_01`: the share of requests whose spans are kept."""
+
+    enabled: bool = True
+    sample_01: Share = 1.0
+    otlp_endpoint: str | None = None
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _not_yet(cls, endpoint: str | None) -> str | None:
+        if endpoint is not None:
+            raise unavailable("exporting spans is")
+        return endpoint
+
+
+class CacheConfig(Section):
+    """Whether answers are kept."""
+
+    enabled: bool = False
+
+    @field_validator("enabled")
+    @classmethod
+    def _not_yet(cls, enabled: bool) -> bool:
+        if enabled:
+            raise unavailable("a cache is")
+        return enabled
+
+
+class Config(Section):
+    """A whole configuration. Its parts fit together: names are unique and known, models do not run in circles."""
+
+    server: ServerConfig = ServerConfig()
+    ray: RayConfig = RayConfig()
+    backends: dict[str, BackendConfig] = Field(min_length=1)
+    models: dict[str, ModelConfig] = Field(default_factory=dict)
+    optimizer: OptimizerConfig = OptimizerConfig()
+    tracing: TracingConfig = TracingConfig()
+    cache: CacheConfig = CacheConfig()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        found = inconsistencies(self.model_dump(exclude_none=True))
+        if found:
+            text = "; ".join(f"{path_text(finding.path)}: {finding.message}" for finding in found)
+            raise PydanticCustomError("inconsistent", "{problems}", {"problems": text})
+        return self
+
+    def served_at(self, host: str | None, port: int | None) -> "Config":
+        """This configuration, served at another host or port where given; port 0 takes a free one.
+
+        Raises `ConfigError`, also for a host that others can reach while there are no API keys.
+        """
+        host = self.server.host if host is None else host
+        port = self.server.port if port is None else port or free_port(host)
+        try:
+            server = {**dict(self.server), "host": host, "port": port}
+            return type(self).model_validate({**dict(self), "server": ServerConfig.model_validate(server)})
+        except ValidationError as error:
+            reasons = "; ".join(problem["msg"] for problem in error.errors(include_input=False))
+        raise ConfigError(f"This configuration cannot be served at {shown(host)}, port {port}: {reasons}.")
+
+    def backend_record(self, name: str) -> BackendRecord:
+        """The backend as the routing table has it at first. Raises `KeyError`."""
+        return self.backends[name].record(name)
+
+    def model_record(self, name: str) -> ModelRecord:
+        """The model as the routing table has it. Raises `KeyError`."""
+        return ModelRecord(name=name, **dict(self.models[name]))
+
+    def backend_records(self) -> dict[str, BackendRecord]:
+        """All backends by name, in the file's order."""
+        return {name: self.backend_record(name) for name in self.backends}
+
+    def model_records(self) -> dict[str, ModelRecord]:
+        """All models by name, in the file's order."""
+        return {name: self.model_record(name) for name in self.models}
+
+
+def free_port(host: str) -> int:
+    """A port of that host on which nothing listens now. Raises `ConfigError` for a host that is not ours."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.bind((host, 0))
+            return int(probe.getsockname()[1])
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+    raise ConfigError(f"No server can listen on {shown(host)}: {reason}.")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 INSTANCE_VARIABLE = "TROUPE_INSTANCE"
 
-GRACE_S = 2.0  # Ray's processes end by themselves within this when their parent has died
+GRACE_S = 0.3  # the gateway is gone: nothing that still runs has anybody to answer to
 
 
 def main(instance: str, folder: str) -> None:

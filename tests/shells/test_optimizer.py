@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -182,26 +183,44 @@ async def test_an_unusable_state_is_told_and_mended_without_a_restart(
     await optimizer.stop()
 
 
-async def test_a_corrupt_state_is_set_aside_and_shown(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.fixture
+def garbage(path: Path) -> Path:
     path.write_bytes(b"garbage" * 1000)
-    optimizer = Optimizer(path, ["a"], never_ends)
+    return path
+
+
+async def test_a_corrupt_state_is_set_aside_and_shown(garbage: Path, caplog: pytest.LogCaptureFixture) -> None:
+    optimizer = Optimizer(garbage, ["a"], never_ends)
 
     await optimizer.start()
 
     assert (await optimizer.pulse()).healthy
-    assert (await optimizer.report())["set_aside"] == f"{path}.corrupt-1"
+    assert (await optimizer.report())["set_aside"] == f"{garbage}.corrupt-1"
     await optimizer.stop()
 
 
-async def test_damage_while_in_use_is_set_aside_as_well(optimizer: Optimizer, path: Path) -> None:
+def damage_behind_its_back(path: Path) -> None:
+    """Overwrites all but the first page, and makes every open connection read the file again."""
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    other.execute("PRAGMA user_version = 1")
+    other.close()
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\x55" * (path.stat().st_size - 4096))
+
+
+async def test_damage_while_in_use_is_set_aside_as_well(
+    optimizer: Optimizer, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     await optimizer.record([outcome("r1")])
-    for file in (path, path.with_name("state.db-wal")):
-        file.write_bytes(b"\x55" * max(8192, file.stat().st_size))
+    damage_behind_its_back(path)
 
     await optimizer.record([outcome("r2")])
 
-    assert path.with_name("state.db.corrupt-1").exists()
-    assert (await optimizer.report())["outcomes"]["recorded"] == 1
+    report = await optimizer.report()
+    assert (report["set_aside"], report["outcomes"]["recorded"]) == (f"{path}.corrupt-1", 1)
+    assert (await optimizer.pulse()).healthy
 
 
 async def test_before_its_start_and_after_its_stop_it_refuses(path: Path) -> None:

@@ -24,7 +24,6 @@ from actors.providers.openai import OpenAI
 from tests.unit.providers.upstream_server import (
     DONE,
     Behaviour,
-    answer,
     asking,
     completion,
     event,
@@ -131,8 +130,7 @@ async def test_a_stream_that_is_not_whole_never_ends_as_if_it_were(behave: Behav
     async with asking(behave) as (provider, server):
         assert await texts(provider, call()) == expected
 
-        while server.open_requests:  # the connection is closed, which ends the server's side
-            await asyncio.sleep(0.005)
+        assert await server.has(open_requests=0)
 
 
 @pytest.mark.parametrize(
@@ -159,17 +157,16 @@ async def test_a_stream_that_stalls_is_given_up(behave: Behaviour) -> None:
         found = await texts(provider, call())
 
         assert (found[0], found[-1]) == ("word", "BackendTimeout")
-        while server.open_requests:
-            await asyncio.sleep(0.005)
+        assert await server.has(open_requests=0)
 
 
 async def test_a_slow_reader_is_not_taken_for_a_silent_upstream() -> None:
     async with asking(events([WORD, 0.15, STOP, DONE]), stall_timeout_s=0.1) as (provider, _):
-        async with aclosing(provider.stream(call())) as chunks:  # type: ignore[type-var]  # a generator
-            first = await anext(chunks)
-            await asyncio.sleep(0.12)
+        chunks = provider.stream(call())
+        first = await anext(chunks)
+        await asyncio.sleep(0.12)
 
-            assert [first.text, *[chunk.text async for chunk in chunks]] == ["word", ""]
+        assert [first.text, *[chunk.text async for chunk in chunks]] == ["word", ""]
 
 
 @pytest.mark.parametrize("behave", [silence, events([WORD], "silence"), flood(b"", WORD)])
@@ -185,8 +182,7 @@ async def test_a_whole_answer_has_one_limit(behave: Behaviour, timeout_s: float,
         with pytest.raises(BackendTimeout, match=r"'far' gave no answer within 0\.05 s"):
             await provider.complete(call(time_left_s))
 
-        while server.open_requests:
-            await asyncio.sleep(0.005)
+        assert await server.has(open_requests=0)
 
 
 @pytest.mark.parametrize("status", [429, 503])

@@ -298,6 +298,7 @@ async def test_a_probe_fails_only_as_scripted() -> None:
 async def test_it_counts_what_happens_to_it() -> None:
     model = scripted("replies: [{match: slow, delay_s: 9}, ok]", sleep=asyncio.sleep)
     slow = asyncio.create_task(told(model, call("slow")))
+    await asyncio.sleep(0)
     await told(model)
     await model.probe()
     assert model.stats() == Stats(calls=2, cancelled=0, in_flight=1, probes=1)

@@ -1,5 +1,7 @@
 """Are streams cut into the events that their servers meant?"""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,7 +27,7 @@ def test_comments_ids_and_events_without_data_are_left_out() -> None:
 def test_it_does_not_matter_where_the_network_cuts(cuts: list[int]) -> None:
     places = [0, *sorted(cuts), len(STREAM)]
 
-    parts = [STREAM[begin:end] for begin, end in zip(places, places[1:], strict=False)]
+    parts = [STREAM[begin:end] for begin, end in pairwise(places)]
 
     assert read(*parts) == EVENTS
 
@@ -55,11 +57,12 @@ def test_an_event_is_there_as_soon_as_its_empty_line_is() -> None:
 
 
 @pytest.mark.parametrize(
-    "parts", [[b"data: 0123456789"], [b"x" * 5, b"x" * 6], [b"data: 01234\n", b"data: 56789\n", b"data: x\n"]]
+    ("before", "last"),
+    [(b"", b"data: 0123456789"), (b"xxxxx", b"xxxxxx"), (b"data: 01234\ndata: 56789\n", b"data: x\n")],
 )
-def test_a_line_or_event_above_the_limit_is_refused(parts: list[bytes]) -> None:
+def test_a_line_or_event_above_the_limit_is_refused(before: bytes, last: bytes) -> None:
     reader = EventReader("far", max_bytes=10)
+    reader.feed(before)
 
     with pytest.raises(MalformedAnswer, match="'far' sent an event above 10 bytes"):
-        for part in parts:
-            reader.feed(part)
+        reader.feed(last)

@@ -245,8 +245,7 @@ async def test_closing_ends_running_requests_and_refuses_later_ones() -> None:
     upstream = AiohttpUpstream()
     async with serving(silence) as server:
         asking = asyncio.ensure_future(upstream.open(post(server.base_url)))
-        while not server.open_requests:
-            await asyncio.sleep(0.005)
+        assert await server.has(open_requests=1)
 
         await upstream.aclose()
 
@@ -258,20 +257,11 @@ async def test_closing_ends_running_requests_and_refuses_later_ones() -> None:
 
 async def test_each_event_loop_has_a_session_of_its_own_and_one_closing_closes_all() -> None:
     upstream = AiohttpUpstream()
-    async with serving(whole({"ok": True})) as server:
-
-        async def ask() -> bytes:
-            return await body_of(upstream, post(server.base_url))
-
-        async def ask_until_closed() -> None:
-            while True:
-                await ask()
-                await asyncio.sleep(0.005)
-
-        elsewhere = asyncio.create_task(asyncio.to_thread(lambda: asyncio.run(ask_until_closed())))
-        while not server.seen:
-            await asyncio.sleep(0.005)
-        assert await ask() == b'{"ok":true}'
+    async with serving(silence, whole({"ok": True})) as server:
+        asked = post(server.base_url)
+        elsewhere = asyncio.create_task(asyncio.to_thread(lambda: asyncio.run(body_of(upstream, asked))))
+        assert await server.has(open_requests=1)
+        assert await body_of(upstream, asked) == b'{"ok":true}'
 
         await upstream.aclose()
 

@@ -40,6 +40,14 @@ class UpstreamServer:
     def completions(self) -> int:
         return sum(seen.path.endswith("/chat/completions") for seen in self.seen)
 
+    async def has(self, open_requests: int) -> bool:
+        """Whether that many requests are open within a second."""
+        for _ in range(200):
+            if self.open_requests == open_requests:
+                return True
+            await asyncio.sleep(0.005)
+        return False
+
     async def answer(self, request: web.Request) -> web.StreamResponse:
         raw = await request.read()
         body = orjson.loads(raw) if raw else None
@@ -133,7 +141,7 @@ def raw(data: bytes, hold: bool = False) -> Behaviour:
 
     async def behave(request: web.Request) -> web.StreamResponse:
         assert request.transport is not None
-        request.transport.write(data)  # type: ignore[attr-defined]  # aiohttp types it as a read transport
+        request.transport.write(data)
         if hold:
             await asyncio.Event().wait()
         request.transport.close()

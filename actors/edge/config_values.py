@@ -1,0 +1,71 @@
+"""Which values may a configuration hold, whatever their key?"""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic_core import PydanticCustomError
+
+from actors.edge.config_problems import listed, nearest
+
+PLANNED: Mapping[str, Sequence[str]] = {
+    "provider": ("anthropic",),
+    "strategy": ("learned", "cascade", "pipeline"),
+    "merge": ("synthesize", "self_consistency"),
+    "rewrite": ("shadow", "live"),
+}
+"""Names that are known and not available yet, by what they name."""
+
+
+def refused_name(kind: str, name: str, available: Sequence[str]) -> PydanticCustomError:
+    """The error for a name that is not available; its context holds the nearest as `suggestion`."""
+    planned = PLANNED.get(kind, ())
+    context = {"kind": kind, "known": listed(available)}
+    if name in planned:
+        return PydanticCustomError("planned_name", "is not available in this version; available: {known}", context)
+    context["suggestion"] = nearest(name, (*available, *planned)) or ""
+    return PydanticCustomError("unknown_name", "is not a known {kind}; available: {known}", context)
+
+
+def unavailable(what: str) -> PydanticCustomError:
+    """The error for a setting that asks for something that does not exist yet."""
+    return PydanticCustomError("planned", "{what} not available in this version; leave it out", {"what": what})
+
+
+def plain(value: object) -> object:
+    """The same value with ordinary strings in it, whatever kind of string they were."""
+    if isinstance(value, Mapping):
+        return {plain(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return str(value) if isinstance(value, str) else value
+
+
+def _no_flag(given: object) -> object:
+    """Python takes `true` for 1; in a configuration that is a mistake."""
+    if isinstance(given, bool):
+        raise PydanticCustomError("number_type", "must be a number")
+    return given
+
+
+def _one_word(key: SecretStr) -> SecretStr:
+    secret = key.get_secret_value()
+    if not secret or not secret.isascii() or not secret.isprintable() or " " in secret:
+        raise PydanticCustomError("unusable_key", "must be one word of ASCII characters, or no header can carry it")
+    return key
+
+
+Whole = Annotated[int, BeforeValidator(_no_flag)]
+Number = Annotated[float, BeforeValidator(_no_flag)]
+Count = Annotated[Whole, Field(ge=1, le=1_000_000_000_000)]
+Seconds = Annotated[Number, Field(gt=0, le=86_400)]
+Share = Annotated[Number, Field(ge=0, le=1)]
+Dollars = Annotated[Number, Field(ge=0, le=1_000_000)]
+Text = Annotated[str, Field(min_length=1)]
+Secret = Annotated[SecretStr, AfterValidator(_one_word)]
+
+
+class Section(BaseModel):
+    """A mapping with fixed keys. Its errors never quote what was found: that may be a secret."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True)
