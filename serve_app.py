@@ -13,14 +13,13 @@ import random
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import ray
 from ray import serve
-from ray.serve import Application
+from ray.serve import Application, Deployment
 
 from actors.backend import Backend
-from actors.edge.config import BackendConfig, Config
+from actors.edge.config import Config
 from actors.edge.config_file import load_config
 from actors.edge.http import HttpApp
 from actors.edge.ledger import Ledger
@@ -31,16 +30,14 @@ from actors.ensemble import Ensemble
 from actors.optimizer import Optimizer
 from actors.orchestrating.scene import Cast
 from actors.orchestrator import Orchestrator
-from actors.protocol.errors import CallerError, ConfigError
+from actors.protocol.errors import ConfigError
 from actors.protocol.messages import Role
 from actors.protocol.ports import ModelPort, Provider
-from actors.providers.llama_cpp import LlamaCpp
-from actors.providers.openai import OpenAI
-from actors.providers.scripted import Scripted
 from actors.router import Router
 from actors.routing.table import BackendRecord, Lease, RoutingTable
 from actors.supervisor import Supervisor
 from actors.tracer import Tracer
+from actors.wiring import check_backend, lease_of, provider_of, provider_under
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 ONGOING_REQUESTS = 10_000  # overload is refused by the app, in our envelope, not by Serve
@@ -52,7 +49,7 @@ def build_app(args: Mapping[str, str]) -> Application:
     if unknown or "config" not in args:
         found = f"unknown: {', '.join(unknown)}" if unknown else "none"
         raise ConfigError(f"serve_app:build_app takes one argument, config=FILE ({found}).")
-    return application(load_config(Path(args["config"])), Path.cwd())
+    return application(load_config(Path(args["config"]), check_backend), Path.cwd())
 
 
 def application(config: Config, start_folder: Path, instance: str = "") -> Application:
@@ -61,7 +58,8 @@ def application(config: Config, start_folder: Path, instance: str = "") -> Appli
     `instance` is told by `/readyz`, so that whoever started this gateway knows its own.
     """
     node_id = ray.get_runtime_context().get_node_id() if ray.is_initialized() else None
-    replica = serve.deployment(serve.ingress()(EnsembleReplica)).options(
+    wrapped: Deployment = serve.deployment(serve.ingress()(EnsembleReplica))  # type: ignore[assignment]  # Ray's hint
+    replica = wrapped.options(
         name="ensemble",
         num_replicas=config.server.replicas,
         max_ongoing_requests=ONGOING_REQUESTS,
@@ -113,7 +111,7 @@ class Switchboard:
             return self._hosted[backend.name]
         known = self._direct.get(backend.name)
         if known is None or known[0] != backend.lease:
-            self._direct[backend.name] = known = (backend.lease, _under_lease(backend, backend.lease))
+            self._direct[backend.name] = known = (backend.lease, provider_under(backend.lease, backend))
         return known[1]
 
 
@@ -130,7 +128,7 @@ def root(config: Config, state_path: str, stage: Stage) -> Role:
                 backend_actor(name),
                 "backend",
                 Backend,
-                (name, partial(provider, name, backend), lease(backend, config.server.replicas), end_self),
+                (name, partial(provider_of, name, backend), lease_of(backend, config.server.replicas), end_self),
             )
             for name, backend in config.backends.items()
         ),
@@ -141,45 +139,6 @@ def root(config: Config, state_path: str, stage: Stage) -> Role:
 def first_table(config: Config) -> RoutingTable:
     """What is known before anything was measured or leased."""
     return RoutingTable(0, config.backend_records(), config.model_records())
-
-
-def provider(name: str, backend: BackendConfig) -> Provider:
-    """The provider that a backend's actor owns. Raises `ConfigError`, `CatalogueError`."""
-    if backend.provider == "openai":
-        return OpenAI(
-            name,
-            backend.base_url,
-            backend.api_key.get_secret_value() if backend.api_key else None,
-            backend.model,
-            backend.timeout_s,
-            backend.ttft_timeout_s,
-            backend.stall_timeout_s,
-        )
-    if backend.provider == "llama_cpp":
-        return LlamaCpp(
-            name, backend.model, backend.context_size, backend.parallel, backend.threads, backend.system
-        )
-    return Scripted(name, backend.script, backend.timeout_s, backend.ttft_timeout_s, backend.stall_timeout_s)
-
-
-def lease(backend: BackendConfig, replicas: int) -> Lease | None:
-    """What one of so many replicas may do on its own: an equal share, at least one call at once."""
-    if backend.provider != "openai":
-        return None
-    key = backend.api_key.get_secret_value() if backend.api_key else None
-    return Lease(backend.base_url, key, max(1, backend.max_concurrency // replicas))
-
-
-def _under_lease(backend: BackendRecord, granted: Lease) -> Provider:
-    return OpenAI(
-        backend.name,
-        granted.base_url,
-        granted.api_key,
-        backend.model,
-        backend.timeout_s,
-        backend.ttft_timeout_s,
-        backend.stall_timeout_s,
-    )
 
 
 async def _refuse_open_door(config: Config) -> None:

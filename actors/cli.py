@@ -40,8 +40,9 @@ def serve(
     """Starts the gateway, prints `READY http://HOST:PORT`, and serves until it is told to stop."""
     from actors.edge.config_file import load_config
     from actors.server import Server, own_stdout, until_stopped
+    from actors.wiring import check_backend
 
-    settings = load_config(config).served_at(host, port)
+    settings = load_config(config, check_backend).served_at(host, port)
     with own_stdout() as out, until_stopped() as wait, Server(settings, Path.cwd()) as server:
         print(f"READY {server.url}", file=out, flush=True)
         wait()
@@ -51,8 +52,9 @@ def serve(
 def check(config: ConfigPath) -> None:
     """Reads a configuration and lists every problem in it; exit status 1 if there is one."""
     from actors.edge.config_file import check_config
+    from actors.wiring import check_backend
 
-    problems = check_config(config)
+    problems = check_config(config, check_backend)
     for problem in problems:
         print(problem, file=sys.stderr)
     if problems:
@@ -117,7 +119,7 @@ def report(url: Url = DEFAULT_URL, api_key: Key = None, as_json: AsJson = False)
 
 @app.command()
 def demo(
-    small: Annotated[bool, typer.Option(help="Two small models instead of three.", envvar="")] = False,
+    small: Annotated[bool, typer.Option("--small", help="Two small models instead of three.")] = False,
     port: Annotated[int | None, typer.Option(help="Instead of 8000; 0 takes a free one.")] = None,
 ) -> None:
     """Fetches small local models, asks them one question together, and keeps serving."""
@@ -136,9 +138,10 @@ def models(context: typer.Context) -> None:
 @models_app.command("list")
 def list_models() -> None:
     """Lists the local models that can be fetched and those that are here."""
-    from actors.providers.catalogue_view import catalogue_table
+    from actors.edge.screens import catalogue_table
+    from actors.providers.catalogue_view import catalogue_rows
 
-    stdout.print(catalogue_table())
+    stdout.print(catalogue_table(catalogue_rows()))
 
 
 @models_app.command("pull")
@@ -152,7 +155,7 @@ def pull(
     """Fetches pinned weights into the user's cache; goes on where it was interrupted."""
     from actors.providers.catalogue_view import pull_with_progress
 
-    pull_with_progress(names, hub=hub, accept_licence=accept_licence)
+    pull_with_progress(names, hub, accept_licence=accept_licence)
 
 
 def main() -> None:

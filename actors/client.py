@@ -7,6 +7,8 @@ print(troupe.ask("What is 6 times 7?", model="company").text)
 """
 
 import asyncio
+import contextlib
+import logging
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +17,8 @@ from typing import Any
 import orjson
 import ray
 from ray import serve
+from ray.exceptions import RayError
+from ray.serve.exceptions import RayServeException
 
 from actors.edge.http_client import GatewayClient
 from actors.edge.ray_ports import OPTIMIZER, ROUTER, SUPERVISOR, TRACER, Remote, backend_actor, translated
@@ -56,7 +60,7 @@ def connect(url: str | None = None, *, api_key: str | None = None, namespace: st
         address, namespace = told["address"], told["namespace"]
     if not ray.is_initialized():
         try:
-            ray.init(address=address, namespace=namespace, log_to_driver=False, logging_level="WARNING")
+            ray.init(address=address, namespace=namespace, log_to_driver=False, logging_level=logging.WARNING)
         except ConnectionError as error:
             raise SupervisorError(f"No Ray answers at {address}.") from error
     troupe = Troupe(namespace or DEFAULT_NAMESPACE)
@@ -115,50 +119,39 @@ class Troupe:
     def ask(self, question: str | Messages, model: str | None = None, **parameters: object) -> Said:
         """The reply of a model (default: the first) to a text or to messages. Raises errors of the `LLMError` tree."""
         body = self._body(question, model, parameters)
-        try:
+        with _our_errors():
             reply: JsonObject = self.ensemble.ask.remote(body).result()
-        except Exception as error:  # Serve and Ray raise many kinds; ours is inside
-            raise _ours(error) from None
         return _said(reply)
 
     async def aask(self, question: str | Messages, model: str | None = None, **parameters: object) -> Said:
         """Like `ask`, awaited."""
         body = await asyncio.to_thread(self._body, question, model, parameters)
-        try:
+        with _our_errors():
             reply: JsonObject = await self.ensemble.ask.remote(body)
-        except Exception as error:  # as above
-            raise _ours(error) from None
         return _said(reply)
 
     def stream(self, question: str | Messages, model: str | None = None, **parameters: object) -> Iterator[str]:
         """The reply's text, piece by piece as it is written."""
         body = self._body(question, model, parameters)
-        try:
+        with _our_errors():
             for event in self.ensemble.options(stream=True).ask_stream.remote(body):
                 yield from _words(event)
-        except Exception as error:  # as above
-            raise _ours(error) from None
 
     async def astream(
         self, question: str | Messages, model: str | None = None, **parameters: object
     ) -> AsyncIterator[str]:
         """Like `stream`, awaited."""
         body = await asyncio.to_thread(self._body, question, model, parameters)
-        try:
+        with _our_errors():
             async for event in self.ensemble.options(stream=True).ask_stream.remote(body):
                 for piece in _words(event):
                     yield piece
-        except Exception as error:  # as above
-            raise _ours(error) from None
 
     def orchestrate(self, question: str | Messages, model: str, **parameters: object) -> Sequence[Outcome]:
         """Every backend behind a model, asked in parallel: an `Answer` or a `Failure` each."""
-        try:
-            outcomes: Sequence[Outcome] = self.ensemble.orchestrate.remote(
-                self._body(question, model, parameters)
-            ).result()
-        except Exception as error:  # as above
-            raise _ours(error) from None
+        body = self._body(question, model, parameters)
+        with _our_errors():
+            outcomes: Sequence[Outcome] = self.ensemble.orchestrate.remote(body).result()
         return outcomes
 
     def _body(self, question: str | Messages, model: str | None, parameters: Mapping[str, object]) -> JsonObject:
@@ -180,5 +173,10 @@ def _words(event: bytes) -> Iterator[str]:
         yield piece
 
 
-def _ours(error: Exception) -> LLMError:
-    return translated(error, "ensemble")
+@contextlib.contextmanager
+def _our_errors() -> Iterator[None]:
+    """Errors of our tree come out as they went in; what Ray and Serve raise themselves is translated."""
+    try:
+        yield
+    except (RayError, RayServeException, LLMError) as error:
+        raise translated(error, "ensemble") from None

@@ -19,7 +19,7 @@ import httpx
 from actors.edge.config import Config
 from actors.island.island import Island
 from actors.island.ports import is_free
-from actors.protocol.clock import SYSTEM_CLOCK, Deadline
+from actors.protocol.clock import Deadline
 from actors.protocol.errors import LLMError
 
 log = logging.getLogger("troupe.server")

@@ -23,14 +23,14 @@ def main(url: str = "http://127.0.0.1:8000") -> None:
         print(f"  {outcome}")
 
     print("\nA stream: ", end="")
-    for piece in troupe.stream("Count from one to five.", model=list(troupe.table().backends)[0]):
+    for piece in troupe.stream("Count from one to five.", model=next(iter(troupe.table().backends))):
         print(piece, end="", flush=True)
 
     best = ray.get(troupe.router.get_best_model.remote(model))
     report = ray.get(troupe.tracer.report.remote())
     print(f"\n\nBest backend now: {best}")
     for backend in report["backends"]:
-        print(f"  {backend['backend']:24} {backend['count']} calls, p50 {backend['p50_ms']} ms")
+        print(f"  {backend['name']:24} {backend['count']} calls, p50 {backend['p50_ms']} ms")
 
 
 if __name__ == "__main__":

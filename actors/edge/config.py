@@ -1,11 +1,12 @@
 """What can be configured, within which bounds, and what holds where nothing is said?"""
 
+import re
 import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from actors.edge.config_backends import BackendConfig, LlamaCppBackend, OpenAIBackend, ScriptedBackend
@@ -31,6 +32,9 @@ __all__ = ["BackendConfig", "Config", "LlamaCppBackend", "OpenAIBackend", "Scrip
 
 ALL_STRATEGIES = (*STRATEGIES, "ensemble")
 STATE_PREFIX = "sqlite:///"
+HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(%[A-Za-z0-9._-]+)?")
+HOST_AND_PORT = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
+NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class ApiKey(Section):
@@ -44,11 +48,18 @@ class ApiKey(Section):
 class ServerConfig(Section):
     """Where the gateway listens, and to whom."""
 
-    host: Text = "127.0.0.1"
+    host: str = "127.0.0.1"
     port: Whole = Field(8000, ge=1, le=65_535)
     replicas: Whole = Field(1, ge=1, le=1024)
     max_body_mb: Whole = Field(32, ge=1, le=1024)
-    api_keys: tuple[ApiKey, ...] = Field((), repr=False)
+    api_keys: tuple[ApiKey, ...] = ()
+
+    @field_validator("host")
+    @classmethod
+    def _only_a_host(cls, host: str) -> str:
+        if not HOST.fullmatch(host):
+            raise PydanticCustomError("unusable_host", "must be a host name or an address, without a scheme or port")
+        return host
 
     @field_validator("api_keys", mode="before")
     @classmethod
@@ -56,19 +67,33 @@ class ServerConfig(Section):
         """Every key as a mapping with a name."""
         if not isinstance(given, list | tuple):
             return given
-        return [
-            {**(entry if isinstance(entry, Mapping) else {"key": entry}), "name": api_key_name(index, entry)}
-            if isinstance(entry, Mapping | str | SecretStr)
-            else entry
-            for index, entry in enumerate(given)
-        ]
+        return [entry if isinstance(entry, ApiKey) else _with_name(index, entry) for index, entry in enumerate(given)]
+
+
+def _with_name(index: int, entry: object) -> dict[object, object]:
+    own = entry if isinstance(entry, Mapping) else {"key": entry}
+    return {**own, "name": api_key_name(index, entry)}
 
 
 class RayConfig(Section):
     """Which Ray runs the company: `local` is one of its own, `auto` or `host:port` joins a cluster."""
 
-    address: str = Field("local", pattern=r"^(local|auto|[A-Za-z0-9.-]+:[0-9]{1,5}|\[[0-9A-Fa-f:.]+\]:[0-9]{1,5})$")
-    namespace: str = Field("troupe", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    address: str = "local"
+    namespace: str = "troupe"
+
+    @field_validator("address")
+    @classmethod
+    def _reachable(cls, address: str) -> str:
+        if address not in ("local", "auto") and not HOST_AND_PORT.fullmatch(address):
+            raise PydanticCustomError("unusable_address", "must be 'local', 'auto' or host:port")
+        return address
+
+    @field_validator("namespace")
+    @classmethod
+    def _plain_name(cls, namespace: str) -> str:
+        if not NAMESPACE.fullmatch(namespace):
+            raise PydanticCustomError("unusable_namespace", "must be up to 64 letters, digits and . _ -")
+        return namespace
 
 
 class ModelConfig(Section):

@@ -19,11 +19,12 @@ Section = Mapping[str, object]
 def inconsistencies(config: Section) -> list[Finding]:
     """What does not fit together in a configuration, given as its mapping of sections."""
     backends, models = _section(config, "backends"), _section(config, "models")
+    names = list(dict.fromkeys([*backends, *models]))
     return [
         *_open_door(_section(config, "server")),
         *_key_clashes(_section(config, "server")),
         *_bad_names(backends, models),
-        *(found for name in models for found in _misfits_of_model(name, _section(models, name), [*backends, *models])),
+        *(found for name in models for found in _misfits_of_model(name, _section(models, name), names)),
         *_cycles({name: _references(name, _section(models, name)) for name in models}),
     ]
 
@@ -153,5 +154,8 @@ def _text(value: object) -> object:
 def _whole(value: object) -> int | None:
     """A whole number, also one that came as text."""
     if isinstance(value, str):
-        return int(value) if value.isdecimal() and len(value) < 10 else None
+        try:
+            return int(value)
+        except ValueError:
+            return None
     return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -72,10 +72,10 @@ def path_text(path: KeyPath) -> str:
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
 
 
-def nearest(wrong: str, names: Iterable[str]) -> str | None:
-    """The name that is most like `wrong`, whatever its case and dashes; `None` when nothing is near."""
+def nearest(wrong: str, names: Iterable[str], likeness_01: float = NEAR_ENOUGH) -> str | None:
+    """The name that is most like `wrong`, whatever its case and dashes; `None` when none is at least so like it."""
     by_form = {_form(name): name for name in reversed(list(names))}
-    found = difflib.get_close_matches(_form(wrong[:256]), by_form, n=1, cutoff=NEAR_ENOUGH)
+    found = difflib.get_close_matches(_form(wrong[:256]), by_form, n=1, cutoff=likeness_01)
     return by_form[found[0]] if found else None
 
 

@@ -19,11 +19,10 @@ PLANNED: Mapping[str, Sequence[str]] = {
 
 def refused_name(kind: str, name: str, available: Sequence[str]) -> PydanticCustomError:
     """The error for a name that is not available; its context holds the nearest as `suggestion`."""
-    planned = PLANNED.get(kind, ())
     context = {"kind": kind, "known": listed(available)}
-    if name in planned:
+    if name in PLANNED.get(kind, ()):
         return PydanticCustomError("planned_name", "is not available in this version; available: {known}", context)
-    context["suggestion"] = nearest(name, (*available, *planned)) or ""
+    context["suggestion"] = nearest(name, available) or ""
     return PydanticCustomError("unknown_name", "is not a known {kind}; available: {known}", context)
 
 

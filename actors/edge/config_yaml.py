@@ -14,7 +14,7 @@ ENV_PREFIX = "env:"
 MAX_VALUES = 50_000  # aliases of aliases grow exponentially; a thousand backends are 20,000 values
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_QUOTED = re.compile(r"'[^'<>]{2,}'|\"[^\"<>]{2,}\"")  # `expected <block end>, but found '<scalar>'` quotes no text
+_QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 _MAP, _SEQ, _STR, _MERGE = (f"tag:yaml.org,2002:{kind}" for kind in ("map", "seq", "str", "merge"))
 
 
@@ -22,8 +22,8 @@ _MAP, _SEQ, _STR, _MERGE = (f"tag:yaml.org,2002:{kind}" for kind in ("map", "seq
 class Document:
     """A configuration as written: plain values, strings from the environment as `FromEnv`.
 
-    `places` holds where each key's value stands, for a mapping or list that of its key. `broken` are the paths whose
-    value could not be had at all: it is reported in `findings`, and nothing else can be said of it.
+    `places` holds where each value stands, for a mapping or list that of its key; `keys` where each key does. `broken`
+    are the paths whose value could not be had at all: `findings` says why, and nothing else can be said of it.
     """
 
     root: object = None
@@ -36,9 +36,9 @@ class Document:
         """What stands at a path; `None` where nothing does."""
         found = self.root
         for step in path:
-            if isinstance(found, dict) and step in found:
-                found = found[step]
-            elif isinstance(found, list) and isinstance(step, int) and step < len(found):
+            if isinstance(found, dict):
+                found = found.get(step)
+            elif isinstance(found, list) and isinstance(step, int):
                 found = found[step]
             else:
                 return None
@@ -113,76 +113,58 @@ class _Reader:
             self._open.discard(id(node))
 
     def _mapping(self, node: MappingNode, path: KeyPath) -> dict[str, object]:
-        """The mapping's own keys in their order, then those that it merges in and does not have itself."""
         found: dict[str, object] = {}
-        first: dict[str, Place] = {}
-        merged: list[Node] = []
-        for key_node, value_node in node.value:
-            if key_node.tag == _MERGE:
-                merged += value_node.value if value_node.tag == _SEQ else [value_node]
-                continue
-            key = self._key(key_node, path)
-            if key is None:
-                continue
-            if key in first:
-                message = f"the same key again; the first is in line {first[key].line}, column {first[key].column}"
-                self._document.findings.append(Finding((*path, key), message, place=_place(key_node)))
-                continue
-            first[key] = _place(key_node)
-            found[key] = self._entry(key_node, value_node, (*path, key))
-        for source in merged:
-            self._merge(source, found, path)
+        for key, (key_node, value_node) in self._pairs(node, path).items():
+            self._document.places[(*path, key)] = self._document.keys[(*path, key)] = _place(key_node)
+            found[key] = self._value(value_node, (*path, key))
         return found
 
-    def _entry(self, key_node: Node, value_node: Node, path: KeyPath) -> object:
-        self._document.keys[path] = self._document.places[path] = _place(key_node)
-        return self._value(value_node, path)
+    def _pairs(self, node: MappingNode, path: KeyPath) -> dict[str, tuple[Node, Node]]:
+        """Each key's node and that of its value: the mapping's own, then those that it merges in."""
+        pairs: dict[str, tuple[Node, Node]] = {}
+        sources: list[Node] = []
+        for key_node, value_node in node.value:
+            if key_node.tag == _MERGE:
+                sources += value_node.value if value_node.tag == _SEQ else [value_node]
+                continue
+            key = self._key(key_node, path)
+            if key in pairs:
+                first = _place(pairs[key][0])
+                message = f"the same key again; the first is in line {first.line}, column {first.column}"
+                self._find(path if is_secret(path) else (*path, key), message, key_node)
+            elif key is not None:
+                pairs[key] = key_node, value_node
+        for source in sources:
+            pairs = {**self._merged(source, path), **pairs}
+        return pairs
 
-    def _merge(self, source: Node, found: dict[str, object], path: KeyPath) -> None:
+    def _merged(self, source: Node, path: KeyPath) -> dict[str, tuple[Node, Node]]:
         if not isinstance(source, MappingNode):
-            self._document.findings.append(Finding(path, "'<<' must be followed by a mapping", place=_place(source)))
-        elif id(source) in self._open:
-            message = "'<<' merges a mapping into itself"
-            self._document.findings.append(Finding(path, message, place=_place(source)))
-        else:
-            with self._inside(source):
-                inner = _Reader(self._environment)
-                inner._open, inner._n_values = self._open, self._n_values
-                for key, value in inner._mapping(source, path).items():
-                    if key not in found:
-                        found[key] = value
-                        self._adopt(inner._document, (*path, key))
-                self._n_values = inner._n_values
-
-    def _adopt(self, other: Document, path: KeyPath) -> None:
-        """Takes over what another document knows of a path and all below it."""
-        below = len(path)
-        own = self._document
-        own.places.update({at: place for at, place in other.places.items() if at[:below] == path})
-        own.keys.update({at: place for at, place in other.keys.items() if at[:below] == path})
-        own.broken.update(at for at in other.broken if at[:below] == path)
-        own.findings += [finding for finding in other.findings if finding.path[:below] == path]
+            self._find(path, "'<<' must be followed by a mapping", source)
+            return {}
+        if id(source) in self._open:
+            self._find(path, "'<<' merges a mapping into itself", source)
+            return {}
+        with self._inside(source):
+            return self._pairs(source, path)
 
     def _key(self, node: Node, path: KeyPath) -> str | None:
-        """The key as text, or `None` for what is no text. In a script, words that YAML takes for flags are keys."""
-        if isinstance(node, ScalarNode) and (node.tag == _STR or "script" in path[2:3]):
-            return node.value
-        if is_secret(path):
-            found = "a key"
-        elif isinstance(node, ScalarNode):
-            found = f"the key {shown(node.value)}"
-        else:
-            found = "a list or mapping as a key"
-        message = f"{found} is no text in YAML; put it in quotes"
-        self._document.findings.append(Finding(path, message, place=_place(node)))
-        return None
+        """The key as text, or `None` for what is no word. In a script, what YAML takes for a flag is a key: `on`."""
+        if not isinstance(node, ScalarNode):
+            self._find(path, "a list or mapping cannot be a key", node)
+            return None
+        if node.tag != _STR and "script" not in path[2:3]:
+            key = "this key" if is_secret(path) else f"the key {shown(node.value)}"
+            self._find(path, f"{key} is no text in YAML; put it in quotes", node)
+        return str(node.value)
 
     def _scalar(self, node: ScalarNode, path: KeyPath) -> object:
         if node.tag == _STR:
             return self._text(node, path)
         try:
             return self._scalars.construct_object(node)
-        except (ValueError, yaml.constructor.ConstructorError):  # an impossible date, 5,000 digits, an unknown tag
+        except (ValueError, LookupError, AttributeError, yaml.constructor.ConstructorError):
+            # An impossible date, 5,000 digits, an unknown tag; PyYAML has no error of its own for `!!bool maybe`.
             return self._broken(path, "cannot be read as what it looks like; if it is text, put it in quotes", node)
 
     def _text(self, node: ScalarNode, path: KeyPath) -> object:
@@ -196,14 +178,17 @@ class _Reader:
         if value:
             return FromEnv(value, name)
         state = "is not set" if value is None else "is empty"
-        near = nearest(name, (other for other, given in self._environment.items() if given and other != name))
+        near = nearest(name, (other for other, given in self._environment.items() if given and other != name), 0.7)
         self._broken(path, f"the environment variable {name} {state}", node, near)
         return FromEnv("", name)
 
     def _broken(self, path: KeyPath, message: str, node: Node, near: str | None = None) -> object:
         self._document.broken.add(path)
-        self._document.findings.append(Finding(path, message, near, _place(node)))
+        self._find(path, message, node, near)
         return None
+
+    def _find(self, path: KeyPath, message: str, node: Node, near: str | None = None) -> None:
+        self._document.findings.append(Finding(path, message, near, _place(node)))
 
 
 def _place(node: Node) -> Place:
@@ -216,6 +201,9 @@ def _error_place(error: yaml.MarkedYAMLError) -> Place | None:
 
 
 def _reason(error: yaml.MarkedYAMLError) -> str:
-    """The parser's reason, without the text that it quotes: an unquoted secret may be what it stumbled over."""
+    """The parser's reason, without words that it quotes: an unquoted secret may be what it stumbled over.
+
+    Single characters and its own names for things, such as `'<block end>'`, stay.
+    """
     reason = ", ".join(part for part in (error.context, error.problem) if part)
-    return _QUOTED.sub("'...'", reason)
+    return _QUOTED.sub(lambda found: found[0] if len(found[0]) == 3 or found[0][1] == "<" else "'...'", reason)

@@ -1,7 +1,7 @@
 """How does a person read what the gateway tells?"""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 from rich.table import Table
 from rich.text import Text
@@ -44,7 +44,7 @@ def report_tables(report: JsonObject) -> list[Table]:
     columns = ("calls", "errors", "mean", "p50", "p95", "p99", "max")
     backends = _table("Backends", "name", *columns)
     for row in report["backends"]:
-        backends.add_row(row["backend"], *_figures(row))
+        backends.add_row(row["name"], *_figures(row))
     operations = _table("Operations", "component", "operation", "backend", *columns)
     for row in report["operations"]:
         operations.add_row(row["component"], row["operation"], _text(row.get("backend")), *_figures(row))
@@ -85,6 +85,31 @@ def ensemble_table(question: str, reply: JsonObject) -> Table:
     merged = (f"{ensemble['merge']}", text, _ms(max(latency_ms.values(), default=None)))
     table.add_row(*merged, _share(ensemble["confidence_01"]), _share(ensemble["support_01"]), style="bold")
     return table
+
+
+def catalogue_table(rows: Iterable["CatalogueLine"]) -> Table:
+    """The local models that can be fetched, and which are here."""
+    table = _table("Local models (fetch one with: troupe models pull NAME)", "name", "size", "here", "licence", "what")
+    table.columns[0].no_wrap = table.columns[1].no_wrap = True
+    for row in rows:
+        size = f"{row.size_bytes / 1e6:,.0f} MB"
+        table.add_row(row.name, size, "yes" if row.installed else "no", row.licence, row.description)
+    return table
+
+
+class CatalogueLine(Protocol):
+    """One entry of the model catalogue."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def description(self) -> str: ...
+    @property
+    def size_bytes(self) -> int: ...
+    @property
+    def licence(self) -> str: ...
+    @property
+    def installed(self) -> bool: ...
 
 
 def _figures(row: Mapping[str, Any]) -> Sequence[str]:

@@ -72,14 +72,14 @@ class Histogram:
     def quantile(self, share_01: float) -> float | None:
         """The duration in ms that `share_01` of all stay at or below; `None` when nothing was recorded.
 
-        It is the element of rank floor(share_01 * (count - 1)) in ascending order. Raises `ValueError` for a share
-        outside 0..1.
+        It is the nearest rank: the element number ceil(share_01 * count) in ascending order, as load generators
+        report it. Raises `ValueError` for a share outside 0..1.
         """
         if not 0.0 <= share_01 <= 1.0:
             raise ValueError(f"a share must be within 0..1, not {share_01}")
         if self.min_ms is None or self.max_ms is None:
             return None
-        rank = math.floor(share_01 * (self.count - 1))
+        rank = max(0, math.ceil(share_01 * self.count) - 1)
         passed = 0
         for bucket in sorted(self._buckets):
             passed += self._buckets[bucket]

@@ -110,12 +110,11 @@ async def test_an_error_comes_after_all_that_arrived_before_it() -> None:
         yield Chunk(b"1")
         raise BackendTimeout("silence", "b")
 
-    seen: list[bytes] = []
-    with pytest.raises(BackendTimeout):
-        async for batch in coalesced(chunks(), 0.0):
-            seen += [chunk.data for chunk in batch]
+    batches = coalesced(chunks(), 0.0)
 
-    assert seen == [b"1"]
+    assert [chunk.data for chunk in await anext(batches)] == [b"1"]
+    with pytest.raises(BackendTimeout):
+        await anext(batches)
 
 
 async def test_closing_a_batched_stream_closes_its_source() -> None:

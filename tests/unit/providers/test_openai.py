@@ -165,7 +165,7 @@ async def test_an_upstream_that_keeps_the_connection_open_after_done_does_not_ho
 
 
 async def test_streams_and_whole_answers_share_one_connection() -> None:
-    plan = [events(answer("hi")), whole(completion("hi")), events(answer("hi"))]
+    plan = [events([*answer("hi"), 0.005]), whole(completion("hi")), events(answer("hi"))]
     async with asking(*plan) as (provider, server):
         await streamed(provider)
         await provider.complete(CALL)

@@ -1,0 +1,54 @@
+"""Wiring: which provider and which lease does a backend's configuration mean? Needs no Ray."""
+
+from functools import partial
+from typing import assert_never
+
+from actors.edge.config import BackendConfig, LlamaCppBackend, OpenAIBackend, ScriptedBackend
+from actors.protocol.ports import Provider
+from actors.providers.catalogue import resolve
+from actors.providers.llama_cpp import LlamaCpp
+from actors.providers.openai import OpenAI
+from actors.providers.scripted import Scripted
+from actors.routing.table import BackendRecord, Lease
+
+
+def provider_of(name: str, backend: BackendConfig) -> Provider:
+    """The provider that the backend's actor owns. Raises `ConfigError` for what it could not use."""
+    limits = (backend.timeout_s, backend.ttft_timeout_s, backend.stall_timeout_s)
+    match backend:
+        case OpenAIBackend():
+            return OpenAI(name, backend.base_url, _key(backend), backend.model, *limits)
+        case LlamaCppBackend():
+            make = partial(LlamaCpp, name, backend.model, backend.context_size)
+            return make(backend.parallel, backend.threads, backend.system)
+        case ScriptedBackend():
+            return Scripted(name, backend.script, *limits)
+        case _:
+            assert_never(backend)
+
+
+def check_backend(name: str, backend: BackendConfig) -> None:
+    """Raises `ConfigError` or `CatalogueError` for a backend that could not start: a wrong script, missing weights."""
+    if isinstance(backend, LlamaCppBackend):
+        resolve(backend.model)
+    provider_of(name, backend)
+
+
+def lease_of(backend: BackendConfig, replicas: int) -> Lease | None:
+    """What one of so many replicas may do on its own: an equal share, at least one call at once.
+
+    `None` for a hosted model, which is called through its actor.
+    """
+    if not isinstance(backend, OpenAIBackend):
+        return None
+    return Lease(backend.base_url, _key(backend), max(1, backend.max_concurrency // replicas))
+
+
+def provider_under(lease: Lease, backend: BackendRecord) -> Provider:
+    """The provider that a lease lets its holder use."""
+    limits = (backend.timeout_s, backend.ttft_timeout_s, backend.stall_timeout_s)
+    return OpenAI(backend.name, lease.base_url, lease.api_key, backend.model, *limits)
+
+
+def _key(backend: OpenAIBackend) -> str | None:
+    return backend.api_key.get_secret_value() if backend.api_key else None
