@@ -20,6 +20,7 @@ from ray.serve import Application, Deployment
 
 from actors.backend import Backend
 from actors.edge.config import Config
+from actors.edge.config_consistency import is_loopback
 from actors.edge.config_file import load_config
 from actors.edge.http import HttpApp
 from actors.edge.ledger import Ledger
@@ -39,7 +40,6 @@ from actors.supervisor import Supervisor
 from actors.tracer import Tracer
 from actors.wiring import check_backend, lease_of, provider_of, provider_under
 
-LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 ONGOING_REQUESTS = 10_000  # overload is refused by the app, in our envelope, not by Serve
 
 
@@ -80,7 +80,7 @@ class EnsembleReplica(Ensemble):
         await _refuse_open_door(config)
         stage = Stage(config.ray.namespace, node_id or ray.get_runtime_context().get_node_id())
         links = ReplicaLinks(stage, root(config, state_path, stage))
-        ledger = Ledger()
+        ledger = Ledger(measuring=config.tracing.enabled)
         switchboard = Switchboard(config)
         orchestrator = Orchestrator(Cast(switchboard.port_for, random.Random()), ledger.write)
         super().__init__(replica_name(), first_table(config), links, orchestrator, ledger)
@@ -144,7 +144,7 @@ def first_table(config: Config) -> RoutingTable:
 async def _refuse_open_door(config: Config) -> None:
     """Raises `ConfigError` if Serve listens to everybody while no API key is asked for."""
     host = await bound_host()
-    if host not in LOOPBACK and not config.server.api_keys:
+    if not is_loopback(host) and not config.server.api_keys:
         raise ConfigError(
             f"Ray Serve listens on {host}, where anybody can reach it, but server.api_keys is empty: "
             "add a key, or let Serve listen on 127.0.0.1."

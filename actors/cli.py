@@ -39,10 +39,13 @@ def serve(
 ) -> None:
     """Starts the gateway, prints `READY http://HOST:PORT`, and serves until it is told to stop."""
     from actors.edge.config_file import load_config
+    from actors.edge.config_notices import notices
     from actors.server import Server, own_stdout, until_stopped
     from actors.wiring import check_backend
 
     settings = load_config(config, check_backend).served_at(host, port)
+    for notice in notices(settings):
+        print(f"note: {notice}", file=sys.stderr)
     with own_stdout() as out, until_stopped() as wait, Server(settings, Path.cwd()) as server:
         print(f"READY {server.url}", file=out, flush=True)
         wait()
@@ -51,7 +54,8 @@ def serve(
 @app.command()
 def check(config: ConfigPath) -> None:
     """Reads a configuration and lists every problem in it; exit status 1 if there is one."""
-    from actors.edge.config_file import check_config
+    from actors.edge.config_file import check_config, load_config
+    from actors.edge.config_notices import notices
     from actors.wiring import check_backend
 
     problems = check_config(config, check_backend)
@@ -59,6 +63,8 @@ def check(config: ConfigPath) -> None:
         print(problem, file=sys.stderr)
     if problems:
         raise typer.Exit(1)
+    for notice in notices(load_config(config)):
+        print(f"note: {notice}", file=sys.stderr)
     print(f"{config}: no problems")
 
 
@@ -115,6 +121,18 @@ def report(url: Url = DEFAULT_URL, api_key: Key = None, as_json: AsJson = False)
         stdout.print_json(data=told)
     else:
         stdout.print(*report_tables(told), sep="\n")
+
+
+@app.command()
+def front() -> None:
+    """Prints the settings of the fast HTTP front for a shell: `eval "$(troupe front)"` before Ray is started."""
+    import shlex
+
+    from actors.island.front import front_environment
+    from actors.island.ports import reserve_block
+
+    for name, value in front_environment(reserve_block()).items():
+        print(f"export {name}={shlex.quote(value)}")
 
 
 @app.command()

@@ -26,7 +26,7 @@ from actors.protocol.errors import LLMError, SupervisorError
 from actors.protocol.messages import JsonObject, Outcome
 from actors.routing.table import RoutingTable
 
-APPLICATION = "troupe"
+DEPLOYMENT = "ensemble"
 DEFAULT_NAMESPACE = "troupe"
 
 Messages = Sequence[Mapping[str, Any]]
@@ -101,7 +101,11 @@ class Troupe:
     @property
     def ensemble(self) -> Any:
         """`actors.ensemble.Ensemble`: `ask`, `ask_stream`, `orchestrate`."""
-        return serve.get_app_handle(APPLICATION)
+        applications = serve.status().applications
+        names = [name for name, application in applications.items() if DEPLOYMENT in application.deployments]
+        if not names:
+            raise SupervisorError("No gateway is deployed on this Ray cluster.")
+        return serve.get_app_handle(names[0])
 
     def backend(self, name: str) -> Any:
         """`actors.backend.Backend` of that name. Raises `SupervisorError` if there is none."""

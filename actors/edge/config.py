@@ -103,7 +103,7 @@ class ModelConfig(Section):
     members: tuple[Text, ...] = Field(min_length=1)
     merge: str = "weighted_consensus"
     judge: Text | None = None
-    quorum: Whole | None = Field(None, ge=1)
+    quorum: Whole | None = Field(None, ge=1, le=10_000)
     deadline_s: Seconds = 60.0
     max_attempts: Whole = Field(6, ge=1, le=10_000)
     max_cost_usd: Dollars | None = None

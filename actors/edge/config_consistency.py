@@ -152,10 +152,11 @@ def _text(value: object) -> object:
 
 
 def _whole(value: object) -> int | None:
-    """A whole number, also one that came as text."""
-    if isinstance(value, str):
-        try:
-            return int(value)
-        except ValueError:
-            return None
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    """A whole number, also one that came as text or as 3.0."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return int(number) if number.is_integer() else None

@@ -96,6 +96,8 @@ def _validated(document: Document) -> tuple[Config | None, list[Finding]]:
     except ValidationError as error:
         found = [*schema_findings(error, document), *inconsistencies(document.root)]
         found = [finding for finding in found if not document.is_broken(finding.path)]
+        if not found and not document.findings:  # no error of the schema may go unreported
+            found = [Finding((), "the parts of this configuration do not fit together")]
     return config, [*document.findings, *found]
 
 

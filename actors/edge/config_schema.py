@@ -64,8 +64,8 @@ def _translated(error: ValidationError, document: Document, base: KeyPath) -> li
     found: list[Finding] = []
     for problem in error.errors(include_url=False, include_input=False):
         path = _path(base, problem["loc"])
-        if problem["type"] == "inconsistent":
-            continue
+        if problem["type"] == "inconsistent" or (problem["type"] == "too_short" and document.value(path)):
+            continue  # told apart elsewhere: what does not fit together, and the items that do not count
         if problem["type"].startswith("union_tag"):
             found += _provider_findings(path, document)
         elif problem["type"] == "missing":

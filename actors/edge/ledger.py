@@ -28,10 +28,11 @@ class Ledger:
     """Bounded queues of finished requests. Writing never waits; what a full queue drops is counted.
 
     The optimizer's queue is sent again until it is acknowledged, the tracer's once: measurements may be lost, the
-    records that feedback refers to may not.
+    records that feedback refers to may not. With `measuring` off the tracer is told nothing.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, measuring: bool = True) -> None:
+        self._measuring = measuring
         self._decisions: deque[DecisionRecord] = deque(maxlen=KEPT_FOR_OPTIMIZER)
         self._measurements: deque[DecisionRecord] = deque(maxlen=KEPT_FOR_TRACER)
         self._dropped = 0
@@ -40,10 +41,10 @@ class Ledger:
 
     def write(self, record: DecisionRecord) -> None:
         """Takes note of a finished request."""
-        if len(self._measurements) == KEPT_FOR_TRACER:
-            self._dropped += 1
         self._decisions.append(record)
-        self._measurements.append(record)
+        if self._measuring:
+            self._dropped += len(self._measurements) == KEPT_FOR_TRACER
+            self._measurements.append(record)
         if len(self._decisions) >= FLUSH_AT:
             self._full.set()
 

@@ -249,10 +249,10 @@ _NO_WISHES = Wishes()
 
 
 def _not_json(error: orjson.JSONDecodeError, content_type: bytes) -> str:
+    reason = f"The request body is not valid JSON: {error.msg} (line {error.lineno}, column {error.colno})."
     if content_type and b"json" not in content_type.lower():
-        declared = content_type[:64].decode("ascii", "replace")
-        return f"The request body is not JSON but, by its content type, '{declared}'; send a JSON object."
-    return f"The request body is not valid JSON: {error.msg} (line {error.lineno}, column {error.colno})."
+        reason += f" Its content type is '{content_type[:64].decode('ascii', 'replace')}'."
+    return reason
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -51,7 +51,8 @@ def adjusted(config: str, pages: dict[int, Path]) -> str:
     """The configuration with our bindings and errors. Unknown text stays; applying it twice changes nothing."""
     if "# adjusted by troupe" in config:
         return config
-    config = re.sub(r"^(\s*bind )(?:\*|):(\d+)\s*$", r"\g<1>127.0.0.1:\2", config, flags=re.MULTILINE)
+    for section in ("frontend prometheus", "listen stats"):  # the front itself listens where it was told to
+        config = re.sub(rf"^({section}\n\s*bind )(?:\*|):(\d+)\s*$", r"\g<1>127.0.0.1:\2", config, flags=re.MULTILINE)
     config = re.sub(r"^\s*errorfile \d+ .*\n", "", config, flags=re.MULTILINE)
     files = "".join(f"    errorfile {status} {path}\n" for status, path in pages.items())
     config = config.replace("defaults\n", f"# adjusted by troupe\ndefaults\n{files}", 1)

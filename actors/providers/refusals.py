@@ -98,6 +98,8 @@ class Refusals:
             return RateLimited(f"'{name}' is limiting our rate.", name, None, retry_after_s)
         if status in (408, 504):
             return BackendTimeout(f"'{name}' ran out of time itself ({status}).", name, None, retry_after_s)
+        if status == 404:  # the caller chose neither the URL nor the upstream's model name
+            return self._not_found()
         if 400 <= status < 500:
             return self._request_refused(RequestRefused, status, stated)
         if status in (502, 503) or 520 <= status < 530:
@@ -110,6 +112,12 @@ class Refusals:
         return KeyRefused(
             f"'{self._backend}' refuses our credential ({status}); check its api_key and account.", self._backend
         )
+
+    def _not_found(self) -> BackendError:
+        message = f"'{self._backend}' does not know our URL or model (404); check its base_url and model."
+        error = BackendError(message, self._backend, code="upstream_not_found")
+        error.retryable = False
+        return error
 
     def _request_refused(self, kind: type[RequestRefused], status: int, stated: Stated) -> RequestRefused:
         reason = " ".join(self._without_key(stated.message).split())

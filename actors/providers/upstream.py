@@ -1,7 +1,9 @@
 """How does a request reach an upstream, and what does each failure on the way mean?"""
 
 import asyncio
+import errno
 import io
+import os
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -197,7 +199,9 @@ UPSTREAM_FAULTS = (aiohttp.ClientError, HttpProcessingError, OSError)
 
 
 def fault_of(fault: Exception, backend: str) -> BackendError:
-    """Our error for one of `UPSTREAM_FAULTS`. Its message holds nothing of the fault's own: that may show headers."""
+    """Our error for one of `UPSTREAM_FAULTS`. Its message holds no words of the fault: they may show headers."""
     meaning = next(meaning for meaning in MEANINGS if isinstance(fault, meaning.fault))
-    reason = fault.os_error.strerror if isinstance(fault, aiohttp.ClientConnectorError) else None
-    return meaning.error(f"'{backend}' {meaning.said}{f' ({reason})' if reason else ''}.", backend)
+    # Only the errno: other words of the fault name addresses.
+    number = fault.errno if meaning.fault is aiohttp.ClientConnectorError and isinstance(fault, OSError) else None
+    reason = f" ({os.strerror(number)})" if number in errno.errorcode and number else ""
+    return meaning.error(f"'{backend}' {meaning.said}{reason}.", backend)

@@ -1,7 +1,5 @@
 """No secret and no value of the environment shows up anywhere."""
 
-import itertools
-
 import pytest
 
 from actors.edge.config_file import check_text, parse_config
@@ -60,33 +58,25 @@ def test_a_problem_never_shows_a_secret(line: str) -> None:
     assert SECRET not in repr(caught.value)
 
 
-PLACES = """
-server: {host: A, port: B, replicas: C, max_body_mb: D, api_keys: [E, {key: F, name: G, budget_usd_per_day: H}]}
-ray: {address: I, namespace: J}
+EVERYWHERE = """
+server: {host: ?, port: ?, replicas: ?, max_body_mb: ?, api_keys: [?, {key: ?, name: ?, budget_usd_per_day: ?}]}
+ray: {address: ?, namespace: ?}
 backends:
-  net: {provider: K, base_url: L, api_key: M, model: N, timeout_s: O, weight: P, price: Q, supports: {tools: R}}
-  two: S
-  three: {provider: openai, base_url: T, api_key: U, model: V, rpm: W}
+  net: {provider: ?, base_url: ?, api_key: ?, model: ?, timeout_s: ?, weight: ?, price: ?, supports: {tools: ?}}
+  two: ?
+  three: {provider: openai, base_url: ?, api_key: ?, model: ?, rpm: ?}
 models:
-  m: {strategy: X, members: [net, Y], merge: Z, judge: AA, quorum: AB, max_cost_usd: AC}
-  n: {members: AD}
-optimizer: {state: AE, rewrite: AF, enabled: AG}
-tracing: {otlp_endpoint: AH}
-cache: {enabled: AI}
+  m: {strategy: ?, members: [net, ?], merge: ?, judge: ?, quorum: ?, max_cost_usd: ?}
+  n: {members: ?}
+optimizer: {state: ?, rewrite: ?, enabled: ?}
+tracing: {otlp_endpoint: ?}
+cache: {enabled: ?}
 """
 
 
 @pytest.mark.parametrize("value", [SECRET, "s3cret Value", "https://s3cret-Value", "x" * 70 + SECRET])
 def test_no_value_of_the_environment_is_ever_shown(value: str) -> None:
-    names = [
-        "".join(letters) for size in (1, 2) for letters in itertools.product("ABCDEFGHIJKLMNOPQRSTUVWXYZ", repeat=size)
-    ]
-    text = PLACES
-    for name in reversed(names[:35]):
-        for before, after in itertools.product(" [", ",}]\n"):
-            text = text.replace(f"{before}{name}{after}", f"{before}env:{name}{after}")
-
-    problems = check_text(text, environment=dict.fromkeys(names[:35], value))
+    problems = check_text(EVERYWHERE.replace("?", "env:SECRET"), environment={"SECRET": value})
 
     assert len(problems) > 20
     assert not [problem for problem in problems if "s3cret" in repr(problem) or "s3cret" in str(problem)]

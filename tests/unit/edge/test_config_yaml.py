@@ -130,12 +130,10 @@ def test_a_tag_that_means_nothing_here_is_a_problem(value: str) -> None:
     assert findings(f"a: {value}\n") == [("a", "has a tag that means nothing here")]
 
 
-@pytest.mark.parametrize("text", ["", "# nothing\n", "---\n"])
-def test_an_empty_text_is_unreadable_or_nothing(text: str) -> None:
-    try:
-        assert read(text).root is None
-    except Unreadable as error:
-        assert error.message == "the file is empty"
+@pytest.mark.parametrize("text", ["", " \n", "# nothing\n"])
+def test_an_empty_text_is_unreadable(text: str) -> None:
+    with pytest.raises(Unreadable, match="the file is empty"):
+        read(text)
 
 
 def test_a_syntax_error_has_its_place() -> None:
@@ -157,11 +155,9 @@ def test_a_control_character_has_its_place() -> None:
     assert caught.value.place == Place(2, 4)
 
 
-@pytest.mark.parametrize(
-    "text", ["k: *s3cret", "k: !s3cret!x y", "k: [s3cret", "k: @s3cret", "k: %s3cret", "k: 's3cret"]
-)
-def test_a_syntax_error_does_not_quote_the_text(text: str) -> None:
+@pytest.mark.parametrize("value", ["*s3cret", "!s3cret!x y", "[s3cret", "@s3cret", "%s3cret", "'s3cret", "a: s3cret"])
+def test_a_syntax_error_does_not_quote_the_text(value: str) -> None:
     with pytest.raises(Unreadable) as caught:
-        read(text + "\n")
+        read(f"key: {value}\n")
 
     assert "s3cret" not in caught.value.message

@@ -35,6 +35,12 @@ def test_stats_and_metrics_move_to_loopback_and_the_front_stays() -> None:
     assert lines == ["bind 127.0.0.1:9101", "bind 127.0.0.1:8000", "bind 127.0.0.1:8404"]
 
 
+def test_a_public_front_stays_public() -> None:
+    config = adjusted(GENERATED.replace("bind 127.0.0.1:8000", "bind *:8000"), PAGES)
+
+    assert "bind *:8000" in config
+
+
 def test_our_error_pages_replace_rays() -> None:
     config = adjusted(GENERATED, PAGES)
 

@@ -35,7 +35,7 @@ def refused(status: int, body: object = None, **headers: str) -> BackendError:
         (401, KeyRefused, False),
         (402, KeyRefused, False),
         (403, KeyRefused, False),
-        (404, RequestRefused, False),
+        (404, BackendError, False),
         (408, BackendTimeout, True),
         (413, RequestRefused, False),
         (422, RequestRefused, False),

@@ -223,7 +223,7 @@ async def test_a_body_that_is_cut_or_garbled_is_malformed(upstream: AiohttpUpstr
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("http://127.0.0.1:9/", r"cannot be reached \(Connect"),
+        ("http://127.0.0.1:9/", r"cannot be reached \(Connection refused\)"),
         ("http://no-such-host.invalid/", "cannot be resolved"),
         ("http:///path", "not a usable address"),
     ],

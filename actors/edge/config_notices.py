@@ -1,0 +1,25 @@
+"""What does a configuration ask for that this version accepts but does not do yet?"""
+
+from collections.abc import Iterator
+
+from actors.edge.config import Config
+
+
+def notices(config: Config) -> list[str]:
+    """One line per setting without effect; empty when everything has one."""
+    return list(_idle_settings(config))
+
+
+def _idle_settings(config: Config) -> Iterator[str]:
+    for name, backend in config.backends.items():
+        for limit in ("rpm", "tpm"):
+            if getattr(backend, limit) is not None:
+                yield f"backends.{name}.{limit} is not enforced in this version; max_concurrency is."
+    for key in config.server.api_keys:
+        if key.budget_usd_per_day is not None:
+            yield f"server.api_keys: the daily budget of '{key.name}' is not enforced in this version."
+    for name, model in config.models.items():
+        if model.min_confidence_01 > 0:
+            yield f"models.{name}.min_confidence_01 has no effect: this version has no cascade."
+    if config.tracing.sample_01 < 1:
+        yield "tracing.sample_01 has no effect in this version: every request is measured."

@@ -1,0 +1,28 @@
+"""Notices: a setting without effect is said to be one."""
+
+from actors.edge.config_file import parse_config
+from actors.edge.config_notices import notices
+
+BASE = "backends: {a: {provider: scripted}}\n"
+
+
+def test_a_configuration_whose_settings_all_work_has_no_notices() -> None:
+    assert notices(parse_config(BASE)) == []
+
+
+def test_limits_that_are_not_enforced_are_named() -> None:
+    config = parse_config("backends: {a: {provider: scripted, rpm: 60}}\ntracing: {sample_01: 0.5}\n")
+
+    first, second = notices(config)
+
+    assert first.startswith("backends.a.rpm is not enforced")
+    assert second.startswith("tracing.sample_01 has no effect")
+
+
+def test_a_notice_names_a_key_but_never_shows_it() -> None:
+    config = parse_config(BASE + "server: {api_keys: [{key: sk-secret, name: ada, budget_usd_per_day: 5}]}\n")
+
+    (notice,) = notices(config)
+
+    assert "'ada'" in notice
+    assert "sk-secret" not in notice
