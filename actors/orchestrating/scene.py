@@ -41,6 +41,11 @@ class Scene:
     _waiting_since_s: float = 0.0
 
     @property
+    def has_alternatives(self) -> bool:
+        """Whether another backend could answer as well."""
+        return len(self.table.leaves(self.target.name)) > 1
+
+    @property
     def spent_usd(self) -> float:
         return sum(attempt.cost_usd or 0.0 for attempt in self.attempts)
 
@@ -107,7 +112,9 @@ class Cast:
         cost_usd = partial(cost_of, backend)
         observed = Observed(port, backend.name, scene.attempts.append, scene.clock, cost_usd)
         limited = Limited(observed, self._gate(backend), scene.clock)
-        return Retrying(limited, RetryPolicy(backend.max_retries), scene.budget, self._rng, clock=scene.clock)
+        # A hosted model fails when its process has died: another member answers before it is back.
+        retries = 0 if backend.hosted and scene.has_alternatives else backend.max_retries
+        return Retrying(limited, RetryPolicy(retries), scene.budget, self._rng, clock=scene.clock)
 
     @contextmanager
     def counted(self, backend: str) -> Iterator[None]:

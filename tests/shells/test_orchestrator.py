@@ -36,7 +36,7 @@ class Theatre:
         cast = Cast(lambda backend: self.providers[backend.name], random.Random(1))
         self.orchestrator = Orchestrator(cast, self.records.append)
 
-    def without_retries(self, **changes: Any) -> None:
+    def changed(self, **changes: Any) -> None:
         backends = {name: replace(backend, **changes) for name, backend in self.table.backends.items()}
         self.table = replace(self.table, backends=backends)
 
@@ -196,6 +196,19 @@ async def test_the_callers_own_mistake_is_not_carried_to_the_next_member() -> No
     assert theatre.providers["b"].stats().calls == 0
 
 
+async def test_a_hosted_model_is_asked_again_only_where_nobody_else_can_answer() -> None:
+    flaky = {"reply": "hello", "faults": [{"on": 1, "kind": "error", "status": 503}]}
+    theatre = Theatre({"a": flaky, **says(b="good day")}, FIRST)
+    theatre.changed(max_retries=1)
+
+    assert (await theatre.ask("first"))["choices"][0]["message"]["content"] == "good day"
+
+    alone = Theatre({"a": flaky})
+    alone.changed(max_retries=1)
+
+    assert (await alone.ask("a"))["choices"][0]["message"]["content"] == "hello"
+
+
 async def test_an_unknown_model_is_answered_with_near_names() -> None:
     with pytest.raises(UnknownModel, match="'panel'"):
         await Theatre(says(**ANSWERS), PANEL).ask("panl")
@@ -234,7 +247,7 @@ async def test_a_wish_changes_the_strategy_of_one_request() -> None:
 
 async def test_no_more_calls_than_the_model_allows() -> None:
     theatre = Theatre({"a": FAILS, "b": FAILS}, replace(FIRST, max_attempts=1))
-    theatre.without_retries(max_retries=5)
+    theatre.changed(max_retries=5)
 
     with pytest.raises(LLMError):
         await theatre.ask("first", wishes=Wishes(max_attempts=1))

@@ -222,7 +222,7 @@ def test_a_body_that_is_no_json_object_is_refused_with_its_reason(raw: bytes, wo
 
 
 def test_a_form_is_called_what_it_is() -> None:
-    with pytest.raises(CallerError, match="not valid JSON: .* Its content type is 'multipart/form-data'"):
+    with pytest.raises(CallerError, match=r"not valid JSON: .* Its content type is 'multipart/form-data'"):
         wire.json_object(b"--x\r\n", {b"content-type": b"multipart/form-data"})
 
 
