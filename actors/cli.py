@@ -60,7 +60,7 @@ def check(config: ConfigPath) -> None:
 
     problems = check_config(config, check_backend)
     for problem in problems:
-        print(problem, file=sys.stderr)
+        print(problem)
     if problems:
         raise typer.Exit(1)
     for notice in notices(load_config(config)):

@@ -1,0 +1,187 @@
+"""Ensemble: a replica that follows the table, reports itself, and answers by handle; the control plane is faked."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+
+import orjson
+import pytest
+
+from actors.edge.ledger import Ledger
+from actors.ensemble import Ensemble
+from actors.orchestrating.scene import Cast
+from actors.orchestrator import Orchestrator
+from actors.protocol.errors import NotFound, Overloaded, SupervisorError
+from actors.protocol.messages import ActorStatus, Answer, DecisionRecord, Failure, Feedback, JsonObject, Pulse
+from actors.providers.scripted import Scripted
+from actors.routing.table import BackendRecord, ModelRecord, RoutingTable
+
+BACKEND = ActorStatus("backend:a", "backend", "alive", 1, "node", 0, 1.0)
+SUPERVISOR = ActorStatus("supervisor", "supervisor", "alive", 2, "node", 0, 1.0)
+TABLE = RoutingTable(
+    5,
+    {name: BackendRecord(name, "scripted", name, hosted=True, max_retries=0) for name in ("a", "b")},
+    {"pair": ModelRecord("pair", "ensemble", ["a", "b"], merge="majority_vote", quorum=1)},
+)
+
+
+class FakeLinks:
+    """A control plane whose router and supervisor are away when a test says so."""
+
+    address = "127.0.0.1:6379"
+    namespace = "troupe"
+
+    def __init__(self) -> None:
+        self.raised = 0
+        self.away = False
+        self.tables: asyncio.Queue[RoutingTable] = asyncio.Queue()
+        self.company: Sequence[ActorStatus] = [SUPERVISOR, BACKEND]
+        self.pulses: list[Pulse] = []
+        self.records: list[DecisionRecord] = []
+
+    def raise_root(self) -> None:
+        self.raised += 1
+
+    async def newer_table(self, known_version: int, wait_s: float) -> RoutingTable | None:
+        return await self.tables.get()
+
+    async def announce(self, pulse: Pulse, timeout_s: float) -> Sequence[ActorStatus]:
+        if self.away:
+            raise SupervisorError("away")
+        self.pulses.append(pulse)
+        return self.company
+
+    async def record_decisions(self, records: Sequence[DecisionRecord]) -> None:
+        self.records += records
+
+    async def trace(self, records: Sequence[DecisionRecord], dropped: int) -> None:
+        return None
+
+    async def feedback(self, feedback: Feedback) -> JsonObject:
+        if feedback.request_id not in [record.request_id for record in self.records]:
+            raise NotFound("no such request")
+        return {"request_id": feedback.request_id, "status": "new"}
+
+    async def optimizer_report(self) -> JsonObject:
+        return {"feedback": {"acknowledged": 0}}
+
+    async def performance_report(self) -> JsonObject:
+        return {"backends": []}
+
+
+@pytest.fixture
+def links() -> FakeLinks:
+    return FakeLinks()
+
+
+@pytest.fixture
+async def ensemble(links: FakeLinks) -> AsyncIterator[Ensemble]:
+    models = {"a": Scripted("a", {"reply": "42"}), "b": Scripted("b", {"faults": [{"kind": "error"}]})}
+    ledger = Ledger()
+    orchestrator = Orchestrator(Cast(lambda backend: models[backend.name], random.Random(1)), ledger.write)
+    replica = Ensemble("ensemble:1", replace(TABLE, version=0), links, orchestrator, ledger)
+    await replica.start()
+    yield replica
+    await replica.stop()
+
+
+async def settled() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def asking(model: str) -> JsonObject:
+    return {"model": model, "messages": [{"role": "user", "content": "6 times 7?"}]}
+
+
+async def test_a_replica_creates_the_root_when_it_starts(ensemble: Ensemble, links: FakeLinks) -> None:
+    assert links.raised == 1
+
+
+async def test_it_is_ready_once_it_has_a_published_table_and_everybody_has_started(
+    ensemble: Ensemble, links: FakeLinks
+) -> None:
+    assert ensemble.not_ready_because() == "waiting for the routing table"
+
+    links.tables.put_nowait(TABLE)
+    await settled()
+
+    assert ensemble.not_ready_because() is None
+
+
+async def test_it_waits_for_a_model_that_is_still_loading(ensemble: Ensemble, links: FakeLinks) -> None:
+    links.company = [SUPERVISOR, replace(BACKEND, state="starting")]
+    links.tables.put_nowait(TABLE)
+    await ensemble.status()
+    await settled()
+
+    assert ensemble.not_ready_because() == "waiting for backend:a"
+
+
+async def test_it_waits_for_the_leases_of_network_backends(ensemble: Ensemble, links: FakeLinks) -> None:
+    net = BackendRecord("net", "openai", "gpt", hosted=False)
+    links.tables.put_nowait(replace(TABLE, backends={"net": net}))
+    await settled()
+
+    assert ensemble.not_ready_because() == "waiting for the leases of net"
+
+
+async def test_while_draining_new_requests_are_refused_and_the_supervisor_is_told(
+    ensemble: Ensemble, links: FakeLinks
+) -> None:
+    links.tables.put_nowait(replace(TABLE, draining=True))
+    await settled()
+
+    assert ensemble.not_ready_because() == "stopping"
+    assert isinstance(ensemble.refuses_because(), Overloaded)
+    assert links.pulses[-1].gauges == {"in_flight": 0.0, "draining": 1.0}
+    with pytest.raises(Overloaded):
+        await ensemble.ask(asking("a"))
+
+
+async def test_it_answers_by_handle(ensemble: Ensemble) -> None:
+    body = await ensemble.ask(asking("a"))
+
+    assert body["choices"][0]["message"]["content"] == "42"
+
+
+async def test_it_streams_by_handle(ensemble: Ensemble) -> None:
+    events = [orjson.loads(event) async for event in ensemble.ask_stream(asking("a"))]
+
+    assert "troupe" in events[-1]
+
+
+async def test_orchestrate_by_handle_gives_success_and_failure_as_values(ensemble: Ensemble) -> None:
+    outcomes = await ensemble.orchestrate(asking("pair"))
+
+    assert [type(outcome) for outcome in outcomes] == [Answer, Failure]
+
+
+async def test_feedback_may_follow_the_reply_at_once(ensemble: Ensemble, links: FakeLinks) -> None:
+    body = await ensemble.ask(asking("a"))
+    request_id = body["troupe"]["request_id"]
+
+    assert await ensemble.record_feedback(Feedback(request_id, correct=True)) == {
+        "request_id": request_id,
+        "status": "new",
+    }
+
+
+async def test_the_status_survives_a_silent_supervisor(ensemble: Ensemble, links: FakeLinks) -> None:
+    await ensemble.status()
+    links.away = True
+
+    told = await ensemble.status()
+
+    states = {actor["name"]: actor["state"] for actor in told["actors"]}
+    assert states == {"supervisor": "restarting", "backend:a": "alive"}
+    assert (told["address"], told["namespace"]) == ("127.0.0.1:6379", "troupe")
+    assert [backend["name"] for backend in told["backends"]] == ["a", "b"]
+
+
+async def test_models_are_listed_with_what_is_behind_them(ensemble: Ensemble) -> None:
+    models = {model["id"]: model["troupe"] for model in ensemble.models()}
+
+    assert models["pair"] == {"kind": "model", "strategy": "ensemble", "members": ["a", "b"]}
+    assert models["a"] == {"kind": "backend", "provider": "scripted", "model": "a"}
