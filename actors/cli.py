@@ -46,9 +46,9 @@ def serve(
     settings = load_config(config, check_backend).served_at(host, port)
     for notice in notices(settings):
         print(f"note: {notice}", file=sys.stderr)
-    with own_stdout() as out, until_stopped() as wait, Server(settings, Path.cwd()) as server:
+    with own_stdout() as out, until_stopped(), Server(settings, Path.cwd()) as server:
         print(f"READY {server.url}", file=out, flush=True)
-        wait()
+        server.wait()
 
 
 @app.command()

@@ -18,17 +18,19 @@ MODEL = "company"
 def play(small: bool, port: int | None, console: Console) -> None:
     """Fetches the weights, starts the gateway, asks, prints a table, and serves until it is told to stop."""
     config = load_config(example_config("demo-small.yaml" if small else "demo.yaml")).served_at(None, port)
+    gateway_to_be = Server(config, Path.cwd())
+    gateway_to_be.check_port()
     weights = [b.model.removeprefix("catalogue:") for b in config.backends.values() if b.provider == "llama_cpp"]
     pull_with_progress(weights)
-    with own_stdout() as out, until_stopped() as wait:
+    with own_stdout() as out, until_stopped():
         shown = Console(file=out, width=console.width)
         shown.print(f"Starting Ray, the gateway and {len(weights)} models, each in an actor of its own ...")
-        with Server(config, Path.cwd()) as server:
+        with gateway_to_be as server:
             with GatewayClient(server.url) as gateway:
                 shown.print(ensemble_table(QUESTION, gateway.complete(MODEL, QUESTION, max_tokens=200)))
             print(f"READY {server.url}", file=out, flush=True)
             shown.print(_try_it(server.url), highlight=False, markup=False, soft_wrap=True)
-            wait()
+            server.wait()
 
 
 def example_config(name: str) -> Path:

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
@@ -17,7 +17,7 @@ from typing import Any, TextIO
 import httpx
 
 from actors.edge.config import Config
-from actors.island.island import Island
+from actors.island.island import Island, vital_children
 from actors.island.ports import is_free
 from actors.protocol.clock import Deadline
 from actors.protocol.errors import LLMError
@@ -27,6 +27,7 @@ log = logging.getLogger("troupe.server")
 APPLICATION = "troupe"
 READY_WITHIN_S = 300.0
 DRAIN_WITHIN_S = 10.0
+VITAL_CHECK_EVERY_S = 1.0
 WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
 
 
@@ -44,6 +45,7 @@ class Server:
         self._island: Island | None = None
         self._ray: Any = None
         self._deployed = False
+        self._vital: dict[int, str] = {}
 
     def __enter__(self) -> "Server":
         try:
@@ -53,25 +55,40 @@ class Server:
             raise
         return self
 
+    def wait(self) -> None:
+        """Returns never: ends with `Stopped`, or with `LLMError` when a process dies that Ray cannot replace."""
+        pause = threading.Event()
+        while not pause.wait(VITAL_CHECK_EVERY_S):
+            lost = set(self._vital) - set(vital_children())
+            if lost:
+                self._deployed = False  # nobody is left to drain
+                raise LLMError(f"Ray's {', '.join(sorted(self._vital[pid] for pid in lost))} has died; stopping.")
+
     def __exit__(self, *_: object) -> None:
         try:
-            self._drain()
+            if self._deployed:
+                self._drain()
         except (LLMError, Stopped, KeyboardInterrupt) as error:
             log.warning("stopping without waiting for running requests (%s)", type(error).__name__)
         finally:
             self._clear_away()
 
+    def check_port(self) -> None:
+        """Raises `LLMError` if another program listens where this gateway should."""
+        host, port = self.config.server.host, self.config.server.port
+        if not is_free(host, port):
+            raise LLMError(f"{host}:{port} is in use by another program; choose another with --port.")
+
     def _start(self) -> None:
-        server, ray_config = self.config.server, self.config.ray
-        if not is_free(server.host, server.port):
-            raise LLMError(f"{server.host}:{server.port} is in use by another program; choose another with --port.")
-        if ray_config.address == "local":
+        self.check_port()
+        if self.config.ray.address == "local":
             self._island = Island.settle()
         import ray
 
         self._ray = ray
         with _signals_kept():  # Ray takes SIGTERM for itself
             self._init_ray(ray)
+        self._vital = vital_children() if self._island else {}
         self._deploy()
         self._await_ready()
 
@@ -174,8 +191,8 @@ def _signals_kept() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def until_stopped() -> Iterator[Callable[[], None]]:
-    """Turns SIGTERM and SIGINT into `Stopped` in the main thread, from now on; yields a function that waits for one.
+def until_stopped() -> Iterator[None]:
+    """Runs its block until SIGTERM or SIGINT, which become `Stopped` in the main thread.
 
     A second signal interrupts the orderly stop: what is left is then cleared away at once.
     """
@@ -183,13 +200,9 @@ def until_stopped() -> Iterator[Callable[[], None]]:
     def stop(number: int, _: FrameType | None) -> None:
         raise Stopped(signal.Signals(number).name)
 
-    def wait() -> None:
-        while True:
-            signal.pause()
-
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        yield wait
+        yield
     except Stopped as stopped:
         log.info("stopped by %s", stopped)
     finally:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from actors.island.ports import PortBlock, reserve_block
 from actors.protocol.clock import SYSTEM_CLOCK
 
 PREFIX = "troupe-"
+VITAL = {"gcs_server", "raylet"}
 ABANDONED_AFTER_S = 60.0  # a folder younger than this may be about to be locked
 
 
@@ -59,6 +61,21 @@ class Island:
             self._janitor.wait(timeout=10)
         os.close(self._lock_fd)
         self.ports.close()
+
+
+def vital_children() -> dict[int, str]:
+    """The child processes without which nothing of this instance's Ray works: process id -> name."""
+    return {pid: name for pid, name in _children() if name in VITAL}
+
+
+def _children() -> Iterator[tuple[int, str]]:
+    """Living children of this process; zombies are not among them."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            head, _, tail = (entry / "stat").read_text().rpartition(")")
+            state, parent = tail.split()[:2]
+            if int(parent) == os.getpid() and state != "Z":
+                yield int(entry.name), head.partition("(")[2]
 
 
 def sweep_abandoned() -> None:
