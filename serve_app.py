@@ -31,6 +31,7 @@ from actors.ensemble import Ensemble
 from actors.optimizer import Optimizer
 from actors.orchestrating.scene import Cast
 from actors.orchestrator import Orchestrator
+from actors.protocol.clock import SYSTEM_CLOCK
 from actors.protocol.errors import ConfigError
 from actors.protocol.messages import Role
 from actors.protocol.ports import ModelPort, Provider
@@ -38,7 +39,7 @@ from actors.router import Router
 from actors.routing.table import BackendRecord, Lease, RoutingTable
 from actors.supervisor import Supervisor
 from actors.tracer import Tracer
-from actors.wiring import check_backend, lease_of, provider_of, provider_under
+from actors.wiring import check_backend, fingerprint, lease_of, provider_of, provider_under
 
 ONGOING_REQUESTS = 10_000  # overload is refused by the app, in our envelope, not by Serve
 
@@ -69,25 +70,32 @@ def application(config: Config, start_folder: Path, instance: str = "") -> Appli
         graceful_shutdown_timeout_s=10,
         logging_config={"enable_access_log": False, "log_level": "WARNING"},
     )
-    return replica.bind(config, str(config.optimizer.state_path(start_folder)), node_id, instance)
+    state_path = str(config.optimizer.state_path(start_folder))
+    edition = f"{int(SYSTEM_CLOCK.wall_s() * 1000):015d} {fingerprint(config, state_path)}"
+    return replica.bind(config, state_path, node_id, instance, edition)
 
 
 class EnsembleReplica(Ensemble):
     """An `Ensemble` with everything real around it."""
 
-    async def __init__(self, config: Config, state_path: str, node_id: str | None, instance: str) -> None:  # type: ignore[misc]  # Serve awaits constructors
+    async def __init__(  # type: ignore[misc]  # Serve awaits constructors
+        self, config: Config, state_path: str, node_id: str | None, instance: str, edition: str
+    ) -> None:
         logging.getLogger("troupe").setLevel(logging.INFO)
         await _refuse_open_door(config)
         stage = Stage(config.ray.namespace, node_id or ray.get_runtime_context().get_node_id())
-        links = ReplicaLinks(stage, root(config, state_path, stage))
-        ledger = Ledger(measuring=config.tracing.enabled)
+        links = ReplicaLinks(stage, root(config, state_path, stage, edition), edition)
+        ledger = Ledger(links, measuring=config.tracing.enabled)
         switchboard = Switchboard(config)
         orchestrator = Orchestrator(Cast(switchboard.port_for, random.Random()), ledger.write)
-        super().__init__(replica_name(), first_table(config), links, orchestrator, ledger)
+        super().__init__(replica_name(), first_table(config, edition), links, orchestrator, ledger)
         self._config = config
         self._instance = instance or config.ray.namespace
         self._switchboard = switchboard
         await self.start()
+
+    async def __del__(self) -> None:  # Serve awaits destructors
+        await self.stop()
 
     def __serve_build_asgi_app__(self) -> HttpApp:
         server = self._config.server
@@ -115,14 +123,14 @@ class Switchboard:
         return known[1]
 
 
-def root(config: Config, state_path: str, stage: Stage) -> Role:
+def root(config: Config, state_path: str, stage: Stage, edition: str) -> Role:
     """The supervisor's role, with those of all the actors that it creates."""
-    tables = first_table(config)
+    tables = first_table(config, edition)
     sources = Sources(stage)
     roles = [
         Role(TRACER, "tracer", Tracer, (end_self,)),
         Role(OPTIMIZER, "optimizer", Optimizer, (Path(state_path), list(config.backends), end_self)),
-        Role(ROUTER, "router", Router, (tables.backends, tables.models, sources, end_self)),
+        Role(ROUTER, "router", Router, (tables.backends, tables.models, sources, end_self, tables.edition)),
         *(
             Role(
                 backend_actor(name),
@@ -133,12 +141,12 @@ def root(config: Config, state_path: str, stage: Stage) -> Role:
             for name, backend in config.backends.items()
         ),
     ]
-    return Role(SUPERVISOR, "supervisor", Supervisor, (roles, stage, end_self))
+    return Role(SUPERVISOR, "supervisor", Supervisor, (roles, stage, end_self, edition))
 
 
-def first_table(config: Config) -> RoutingTable:
-    """What is known before anything was measured or leased."""
-    return RoutingTable(0, config.backend_records(), config.model_records())
+def first_table(config: Config, edition: str) -> RoutingTable:
+    """What is known before anything was measured or leased; tables of one configuration belong together."""
+    return RoutingTable(0, config.backend_records(), config.model_records(), edition=edition.partition(" ")[2])
 
 
 async def _refuse_open_door(config: Config) -> None:

@@ -40,7 +40,7 @@ class Backend:
         self._end_self = end_self
         self._provider: Provider | None = None
         self._fault: str | None = "starting"
-        self._ready = asyncio.Event()
+        self._decided = asyncio.Event()  # whether the present try to load has ended
         self._life: asyncio.Task[None] | None = None
         self._in_flight = 0
 
@@ -90,33 +90,37 @@ class Backend:
         self._end_self()
 
     async def _load(self) -> None:
+        self._decided.clear()
         try:
             provider = self._build()
             await provider.start()
-        except LLMError as error:
-            self._fault = str(error)
-            log.error("%s cannot start: %s", self.vitals.name, error)
-            return
-        self._provider, self._fault = provider, None
-        self._ready.set()
+        except Exception as error:  # the next try must come, whatever a library raises while it loads
+            known = isinstance(error, LLMError)
+            self._fault = str(error) if known else f"it could not be loaded ({type(error).__name__})"
+            log.error("%s cannot start: %s", self.vitals.name, self._fault, exc_info=None if known else error)
+        else:
+            self._provider, self._fault = provider, None
+        self._decided.set()
 
     async def _probe(self, provider: Provider) -> None:
+        fault: str | None = None
         try:
             await provider.probe()
         except LLMError as error:
-            if self._fault is None:
-                log.warning("%s fails its probe: %s", self.vitals.name, error)
-            self._fault = str(error)
-        else:
-            self._fault = None
+            fault = str(error)
+        except Exception as error:  # as above
+            log.exception("%s fails its probe unexpectedly", self.vitals.name)
+            fault = f"its probe failed with {type(error).__name__}"
+        if fault is not None and self._fault is None:
+            log.warning("%s fails its probe: %s", self.vitals.name, fault)
+        self._fault = fault
 
     async def _ready_provider(self, call: Call) -> Provider:
-        if not self._ready.is_set():
-            try:
+        """The provider, once it is loaded; a load that has failed is told at once."""
+        if self._provider is None:
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(call.time_left_s):
-                    await self._ready.wait()
-            except TimeoutError:
-                raise BackendUnavailable(f"'{self.name}' is not ready: {self._fault}.", self.name) from None
+                    await self._decided.wait()
         if self._provider is None:
             raise BackendUnavailable(f"'{self.name}' is not ready: {self._fault}.", self.name)
         return self._provider

@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 import ray
 from ray import serve
+from ray._private.authentication.authentication_token_setup import maybe_enable_token_auth_if_token_available
 from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
 
@@ -58,7 +59,15 @@ def connect(url: str | None = None, *, api_key: str | None = None, namespace: st
         with GatewayClient(url, api_key) as gateway:
             told = gateway.get("/api/status")
         address, namespace = told["address"], told["namespace"]
-    if not ray.is_initialized():
+    if ray.is_initialized():
+        connected = ray.get_runtime_context().gcs_address
+        if url is not None and connected != address:
+            raise SupervisorError(
+                f"This process is connected to the Ray at {connected}; that gateway's is at {address}."
+            )
+    else:
+        # Ray looks for the user's token by itself only where it also looks for the cluster.
+        maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
         try:
             ray.init(address=address, namespace=namespace, log_to_driver=False, logging_level=logging.WARNING)
         except ConnectionError as error:

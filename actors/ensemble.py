@@ -11,7 +11,7 @@ from actors.edge.vitals import Vitals
 from actors.edge.wire import chat_request
 from actors.orchestrator import Orchestrator
 from actors.protocol.clock import SYSTEM_CLOCK, Clock
-from actors.protocol.errors import LLMError, Overloaded
+from actors.protocol.errors import LLMError, Overloaded, SupervisorError
 from actors.protocol.messages import ActorStatus, DecisionRecord, Feedback, JsonObject, Outcome, Pulse
 from actors.routing.table import BackendRecord, RoutingTable
 
@@ -31,7 +31,7 @@ class Links(Protocol):
     def address(self) -> str: ...
     @property
     def namespace(self) -> str: ...
-    def raise_root(self) -> None: ...
+    async def raise_root(self) -> None: ...
     async def newer_table(self, known_version: int, wait_s: float) -> RoutingTable | None: ...
     async def announce(self, pulse: Pulse, timeout_s: float) -> Sequence[ActorStatus]: ...
     async def record_decisions(self, records: Sequence[DecisionRecord]) -> None: ...
@@ -62,24 +62,29 @@ class Ensemble:
         self._created_s = int(clock.wall_s())
         self._company: Sequence[ActorStatus] = ()
         self._table_is_published = False
+        self._has_been_ready = False
         self._in_flight = 0
         self._changed = asyncio.Event()
+        self._raising: asyncio.Task[None] | None = None
         self._life: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Creates the company's root unless it exists, and begins to follow the routing table."""
-        self._links.raise_root()
+        """Begins to create the company's root, unless it exists, and to follow the routing table. Returns at once."""
+        self._raising = asyncio.create_task(self._raise_root())
         self._life = [
-            asyncio.create_task(self._follow_table()),
-            asyncio.create_task(self._announce()),
-            asyncio.create_task(self._ledger.flush_forever(self._links)),
+            asyncio.create_task(self._follow_table(), name="that follows the routing table"),
+            asyncio.create_task(self._announce(), name="that announces it"),
+            asyncio.create_task(self._ledger.flush_forever(), name="that reports requests"),
         ]
 
     async def stop(self) -> None:
         """Sends what is still unreported."""
         for task in self._life:
             task.cancel()
-        await self._ledger.flush(self._links)
+        if self._raising is not None:
+            self._raising.cancel()
+        await self._ledger.flush_decisions()
+        await self._ledger.flush_measurements()
 
     # ---- requests ----
 
@@ -93,11 +98,15 @@ class Ensemble:
 
     async def open_stream(self, request: ChatRequest) -> StreamedReply:
         """The answer to a chat request as a stream of events."""
-        opened = await self._orchestrator.open_stream(request, self._table)
+        self._in_flight += 1  # handed over to the events, once there are some
+        try:
+            opened = await self._orchestrator.open_stream(request, self._table)
+        except BaseException:
+            self._in_flight -= 1
+            raise
         return StreamedReply(opened.headers, self._counted(opened.events))
 
     async def _counted(self, events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        self._in_flight += 1
         try:
             async for event in events:
                 yield event
@@ -143,7 +152,7 @@ class Ensemble:
 
     async def record_feedback(self, feedback: Feedback) -> JsonObject:
         """Hands feedback to the optimizer; returns once it is durable there."""
-        await self._ledger.flush(self._links)  # the request that it speaks of may be a moment old
+        await self._ledger.flush_decisions()  # the request that it speaks of may be a moment old
         return await self._links.feedback(feedback)
 
     async def status(self) -> JsonObject:
@@ -180,22 +189,34 @@ class Ensemble:
 
     async def performance_report(self) -> JsonObject:
         """Counts, errors and latencies per backend and operation."""
-        await self._ledger.flush(self._links)
+        await self._ledger.flush_measurements()
         return await self._links.performance_report()
 
     def not_ready_because(self) -> str | None:
-        """Why no request should be sent here yet; `None` when ready."""
+        """Why no request should be sent here; `None` when ready.
+
+        Once ready, a replica stays so until it stops: while a part of the company restarts, the rest can answer.
+        """
         if self._table.draining:
             return "stopping"
+        if not self._has_been_ready:
+            reason = self._incomplete_because()
+            self._has_been_ready = reason is None
+            return reason
+        return None
+
+    def _incomplete_because(self) -> str | None:
         if not self._table_is_published:
             return "waiting for the routing table"
-        missing = [b.name for b in self._table.backends.values() if not b.hosted and b.lease is None]
-        if missing:
-            return f"waiting for the leases of {', '.join(missing)}"
-        loading = [status.name for status in self._company if status.kind == "backend" and status.state == "starting"]
-        if loading or not self._company:
-            return f"waiting for {', '.join(loading) or 'the supervisor'}"
-        return None
+        backends = {status.name: status.state for status in self._company if status.kind == "backend"}
+        if not backends:
+            return "waiting for the supervisor"
+        undecided = [name for name, state in backends.items() if state == "starting"]
+        if undecided:
+            return f"waiting for {', '.join(undecided)}"
+        unleased = [b.name for b in self._table.backends.values() if not b.hosted and b.lease is None]
+        missing = [name for name in unleased if backends.get(f"backend:{name}") == "alive"]
+        return f"waiting for the leases of {', '.join(missing)}" if missing else None
 
     def refuses_because(self) -> LLMError | None:
         """The error for new requests while the gateway stops; `None` when they are welcome."""
@@ -209,6 +230,12 @@ class Ensemble:
 
     # ---- following the company ----
 
+    async def check_health(self) -> None:
+        """Raises when this replica no longer follows the company; Ray Serve then replaces it."""
+        for task in self._life:
+            if task.done():
+                raise SupervisorError(f"The replica's loop {task.get_name()} has ended.")
+
     async def _follow_table(self) -> None:
         """Keeps the newest routing table; with the router away, the last one stays in use."""
         known = 0
@@ -219,8 +246,11 @@ class Ensemble:
                 log.debug("no news from the router: %s", error)
                 await asyncio.sleep(RETRY_AFTER_S)
                 continue
-            if table is not None:
-                self._table, known = table, table.version
+            if table is None:
+                continue
+            known = table.version
+            if table.edition == self._table.edition:  # another edition's belongs to a deployment before or after ours
+                self._table = table.with_leases_of(self._table)
                 self._table_is_published = True
                 self._changed.set()
 
@@ -231,17 +261,24 @@ class Ensemble:
             try:
                 self._company = await self._links.announce(self._pulse(), ANNOUNCE_EVERY_S)
                 missed = 0
-            except LLMError:
+            except LLMError as error:
+                log.debug("no answer from the supervisor: %s", error)
                 missed += 1
             if missed and missed % ROOT_MISSED_AFTER == 0:
                 log.warning("the supervisor has been away for %d rounds; it is created unless it exists", missed)
-                self._links.raise_root()
+                await self._raise_root()
             self._changed.clear()
             try:
                 async with asyncio.timeout(ANNOUNCE_EVERY_S):
                     await self._changed.wait()
             except TimeoutError:
                 continue
+
+    async def _raise_root(self) -> None:
+        try:
+            await self._links.raise_root()
+        except LLMError as error:  # tried again
+            log.warning("the supervisor could not be created: %s", error)
 
     def _pulse(self) -> Pulse:
         return self.vitals.pulse(in_flight=float(self._in_flight), draining=float(self._table.draining))

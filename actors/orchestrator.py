@@ -12,7 +12,7 @@ from actors.edge import replies
 from actors.edge.gateway import ChatRequest, Reply, StreamedReply
 from actors.edge.wishes import target_of
 from actors.orchestrating.chunks import as_chunks, is_bare_usage
-from actors.orchestrating.player import Opened, Player
+from actors.orchestrating.player import Opened, Player, all_ended
 from actors.orchestrating.scene import Cast, Scene
 from actors.protocol.clock import SYSTEM_CLOCK, Clock, Deadline
 from actors.protocol.errors import LLMError
@@ -68,7 +68,7 @@ class Orchestrator:
     async def orchestrate(self, request: ChatRequest, table: RoutingTable) -> Sequence[Outcome]:
         """Asks every backend behind the model in parallel: one outcome each, in the members' order."""
         scene = self._scene(request, table)
-        leaves = [table.backends[leaf] for leaf in table.leaves(request.model)]
+        leaves = [table.backends[leaf] for leaf in scene.leaves]
         with self._ending_recorded(request, scene):
             outcomes = await asyncio.gather(*(self._player.ask(leaf, scene) for leaf in leaves))
         self._finish(request, scene, None)
@@ -79,9 +79,10 @@ class Orchestrator:
         if isinstance(target, BackendRecord):  # called by its own name it has no limits but those of its attempts
             deadline_s = min(request.wishes.deadline_s or inf, target.timeout_s * (target.max_retries + 1))
             attempts = min(request.wishes.max_attempts or inf, target.max_retries + 1)
+            max_cost_usd = request.wishes.max_cost_usd
         else:
-            deadline_s = target.deadline_s
-            attempts = target.max_attempts + len(table.leaves(target.name))
+            deadline_s, max_cost_usd = target.deadline_s, target.max_cost_usd
+            attempts = target.max_attempts + (len(table.leaves(target.name)) if target.is_ensemble else 0)
         return Scene(
             request_id=request.request_id,
             body=request.body,
@@ -90,6 +91,7 @@ class Orchestrator:
             deadline=Deadline.after(deadline_s, self._clock),
             budget=AttemptBudget(int(attempts)),
             clock=self._clock,
+            max_cost_usd=max_cost_usd,
         )
 
     async def _live_events(
@@ -125,9 +127,7 @@ class Orchestrator:
                         yield b""
                     pause_s = KEEP_ALIVE_S
             finally:
-                if not playing.done():
-                    playing.cancel()
-                    await asyncio.wait({playing})
+                await all_ended([playing])
             outcome = playing.result()
             if isinstance(outcome, Failure):
                 raise outcome.as_error()

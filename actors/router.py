@@ -28,7 +28,7 @@ class Sources(Protocol):
     async def weights(self) -> Mapping[str, Mapping[str, float]]: ...
     async def lease(self, backend: str) -> Lease | None: ...
     async def supervisor_pulse(self, patience_s: float) -> Pulse: ...
-    def replace_supervisor(self, pid: int | None, node: str | None) -> None: ...
+    def replace_supervisor(self, last: Pulse | None) -> None: ...
 
 
 class Router:
@@ -40,13 +40,14 @@ class Router:
         models: Mapping[str, ModelRecord],
         sources: Sources,
         end_self: Callable[[], None],
+        edition: str = "",
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.vitals = Vitals("router", clock)
         self._sources = sources
         self._end_self = end_self
         # Versions go on rising over a restart of this actor, as long as it publishes less than once a millisecond.
-        self._table = RoutingTable(int(clock.wall_s() * 1000), dict(backends), dict(models))
+        self._table = RoutingTable(int(clock.wall_s() * 1000), dict(backends), dict(models), edition=edition)
         self._published = asyncio.Condition()
         self._view = LocalView(random.Random())
         self._life: asyncio.Task[None] | None = None
@@ -76,15 +77,19 @@ class Router:
 
     async def set_breakers(self, breakers: Mapping[str, BreakerState]) -> None:
         """Takes the supervisor's word on which backends may be called, and publishes it at once."""
-        changed = {
-            name: replace(record, breaker=breakers.get(name, record.breaker))
-            for name, record in self._table.backends.items()
-        }
-        await self._publish(replace(self._table, backends=changed))
+
+        def changed(table: RoutingTable) -> RoutingTable:
+            backends = {
+                name: replace(record, breaker=breakers.get(name, record.breaker))
+                for name, record in table.backends.items()
+            }
+            return replace(table, backends=backends)
+
+        await self._publish(changed)
 
     async def drain(self) -> None:
         """Tells every replica to finish what runs and to refuse what comes."""
-        await self._publish(replace(self._table, draining=True))
+        await self._publish(lambda table: replace(table, draining=True))
 
     async def pulse(self) -> Pulse:
         """The answer to a probe; `version` is that of the newest table."""
@@ -96,8 +101,11 @@ class Router:
 
     async def _live(self) -> None:
         while not self.vitals.orphaned():
-            await self.refresh()
-            await self.watch_supervisor()
+            try:
+                await self.refresh()
+                await self.watch_supervisor()
+            except Exception:  # whatever a source or Ray raises: the next round must come
+                log.exception("a round of the router failed")
             await asyncio.sleep(REFRESH_EVERY_S)
         log.warning("the router has had no supervisor for a minute and ends itself")
         self._end_self()
@@ -111,18 +119,16 @@ class Router:
             weights = await self._sources.weights()
         except LLMError as error:  # the last table stays good
             log.debug("the table keeps its measurements: %s", error)
-        backends = {
-            name: replace(
-                record,
-                measured=measured.get(name, record.measured),
-                lease=record.lease or await self._lease(record),
-            )
-            for name, record in self._table.backends.items()
-        }
-        # Breakers may have been set while leases were awaited.
-        now = self._table.backends
-        merged = {name: replace(record, breaker=now[name].breaker) for name, record in backends.items()}
-        await self._publish(replace(self._table, backends=merged, weights=weights))
+        leases = {name: record.lease or await self._lease(record) for name, record in self._table.backends.items()}
+
+        def changed(table: RoutingTable) -> RoutingTable:
+            backends = {
+                name: replace(record, measured=measured.get(name, record.measured), lease=leases[name])
+                for name, record in table.backends.items()
+            }
+            return replace(table, backends=backends, weights=weights)
+
+        await self._publish(changed)
 
     async def _lease(self, record: BackendRecord) -> Lease | None:
         if record.hosted:
@@ -132,12 +138,13 @@ class Router:
         except LLMError:  # not there yet; asked again at the next refresh
             return None
 
-    async def _publish(self, table: RoutingTable) -> None:
-        if table == self._table:
-            return
+    async def _publish(self, change: Callable[[RoutingTable], RoutingTable]) -> None:
+        """Publishes the changed table, if the change makes a difference; changes come one after another."""
         async with self._published:
-            self._table = replace(table, version=self._table.version + 1)
-            self._published.notify_all()
+            table = change(self._table)
+            if table != self._table:
+                self._table = replace(table, version=self._table.version + 1)
+                self._published.notify_all()
 
     async def watch_supervisor(self) -> None:
         """Probes the supervisor, and replaces it after `SUPERVISOR_STRIKES` silent probes."""
@@ -147,8 +154,8 @@ class Router:
             self._supervisor_missed += 1
             if self._supervisor_missed >= SUPERVISOR_STRIKES:
                 log.warning("the supervisor hangs and is replaced")
-                last = self._supervisor
-                self._sources.replace_supervisor(last.pid if last else None, last.node if last else None)
+                last, self._supervisor = self._supervisor, None
+                self._sources.replace_supervisor(last)
                 self._supervisor_missed = 0
         except LLMError:  # ended: Ray restarts it
             return

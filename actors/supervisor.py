@@ -28,6 +28,7 @@ class Discipline:
     max_restarts: int = 10
     window_s: float = 60.0
     forget_replica_after_s: float = 6.0
+    abandoned_after_s: float = 60.0  # without any replica
 
 
 class Company(Protocol):
@@ -35,7 +36,7 @@ class Company(Protocol):
 
     def raise_actor(self, role: Role) -> None: ...
     async def pulse(self, name: str, patience_s: float) -> Pulse: ...
-    def replace(self, name: str, pid: int | None, node: str | None) -> None: ...
+    def replace(self, name: str, last: Pulse | None) -> None: ...
     def dismiss(self, name: str) -> None: ...
     async def stop(self, name: str, patience_s: float) -> None: ...
     async def set_breakers(self, breakers: Mapping[str, BreakerState]) -> None: ...
@@ -44,12 +45,16 @@ class Company(Protocol):
 
 @dataclass(slots=True)
 class Child:
-    """What is known of one actor. Times are readings of the supervisor's clock."""
+    """What is known of one actor: `pulse` is its present process's last, `pid` that of the last process that answered.
+
+    Times are readings of the supervisor's clock.
+    """
 
     role: Role
     changed_s: float
     state: ActorState = "starting"
     pulse: Pulse | None = None
+    pid: int | None = None
     strikes: int = 0
     restarts: int = 0
     restarted_s: deque[float] = field(default_factory=deque)
@@ -60,6 +65,11 @@ class Child:
             log.info("%s: %s -> %s%s", self.role.name, self.state, state, f" ({detail})" if detail else "")
             self.changed_s = now_s
         self.state, self.detail = state, detail
+
+    @property
+    def is_unfit(self) -> bool:
+        """Whether others should be asked instead; at its first start a model is waited for."""
+        return self.state in _UNFIT or (self.state == "starting" and self.restarts > 0)
 
     def status(self) -> ActorStatus:
         pulse = self.pulse
@@ -83,6 +93,7 @@ class Supervisor:
         roles: Sequence[Role],
         company: Company,
         end_self: Callable[[], None],
+        edition: str = "",
         discipline: Discipline = Discipline(),
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
@@ -93,7 +104,10 @@ class Supervisor:
         self._clock = clock
         self._children = [Child(role, clock.monotonic_s()) for role in roles]
         self._replicas: dict[str, tuple[float, Pulse]] = {}
+        self._visited_s = clock.monotonic_s()
+        self._draining = False
         self._told: tuple[int | None, dict[str, BreakerState]] | None = None
+        self._edition = edition
         self._life: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -101,6 +115,10 @@ class Supervisor:
         for child in self._children:
             self._company.raise_actor(child.role)
         self._life = asyncio.create_task(self._live())
+
+    async def edition(self) -> str:
+        """Which deployment this company belongs to."""
+        return self._edition
 
     async def status(self) -> Sequence[ActorStatus]:
         """Every member of the company with its state, itself first and the replicas last."""
@@ -115,7 +133,8 @@ class Supervisor:
 
     async def announce(self, pulse: Pulse) -> Sequence[ActorStatus]:
         """Takes a replica's sign of life, returns the status; a replica that falls silent disappears from it."""
-        self._replicas[pulse.name] = (self._clock.monotonic_s(), pulse)
+        self._visited_s = self._clock.monotonic_s()
+        self._replicas[pulse.name] = (self._visited_s, pulse)
         self._replicas = {name: seen for name, seen in self._replicas.items() if self._is_fresh(seen[0])}
         return await self.status()
 
@@ -125,11 +144,12 @@ class Supervisor:
 
     async def drain(self, within_s: float) -> None:
         """Has the replicas refuse new requests; returns when none is running any more, or after `within_s`."""
-        await self._company.drain()
+        self._draining = True
         deadline = Deadline.after(within_s, self._clock)
+        await self._company.drain()
         while deadline.time_left_s() > 0:
             fresh = [pulse.gauges for seen_s, pulse in self._replicas.values() if self._is_fresh(seen_s)]
-            if all(gauges.get("draining") and not gauges.get("in_flight") for gauges in fresh):
+            if fresh and all(gauges.get("draining") and not gauges.get("in_flight") for gauges in fresh):
                 return
             await asyncio.sleep(_DRAIN_LOOK_S)
 
@@ -137,6 +157,9 @@ class Supervisor:
         """Ends the children, last created first, and stops looking after them; the caller then ends this actor."""
         if self._life is not None:
             self._life.cancel()
+        await self._end_children()
+
+    async def _end_children(self) -> None:
         for child in reversed(self._children):
             await self._company.stop(child.role.name, self._discipline.patience_s)
             child.become("dead", self._clock.monotonic_s(), "stopped")
@@ -145,12 +168,19 @@ class Supervisor:
         return self._clock.monotonic_s() - seen_s < self._discipline.forget_replica_after_s
 
     async def _live(self) -> None:
-        while True:
+        while not self.abandoned():
             try:
                 await self.look_after_all()
             except Exception:  # the root has nobody above it: whatever a probe meets, the next round must come
                 log.exception("a round of probes failed")
             await asyncio.sleep(self._discipline.probe_every_s)
+        log.warning("no replica has been here for %.0f s; the company ends", self._discipline.abandoned_after_s)
+        await self._end_children()
+        self._end_self()
+
+    def abandoned(self) -> bool:
+        """Whether no replica has given a sign of life for `abandoned_after_s`."""
+        return self._clock.monotonic_s() - self._visited_s > self._discipline.abandoned_after_s
 
     async def look_after_all(self) -> None:
         """One round: probes every child, acts on what it finds, and tells the router which backends may be called."""
@@ -172,9 +202,9 @@ class Supervisor:
     def _on_pulse(self, child: Child, pulse: Pulse) -> None:
         now_s = self._clock.monotonic_s()
         child.strikes = 0
-        if child.pulse is not None and child.pulse.pid != pulse.pid:
+        if child.pid is not None and child.pid != pulse.pid:
             self._on_restart(child, now_s)
-        child.pulse = pulse
+        child.pid, child.pulse = pulse.pid, pulse
         if child.state == "dead":
             return
         if pulse.healthy:
@@ -184,19 +214,20 @@ class Supervisor:
 
     def _on_silence(self, child: Child) -> None:
         now_s = self._clock.monotonic_s()
-        if child.pulse is None and now_s - child.changed_s < self._discipline.start_limit_s:
-            return  # its process is being started
+        if child.state == "starting" and now_s - child.changed_s < self._discipline.start_limit_s:
+            return  # its process is being started, or loads a model and has no time for us
         child.strikes += 1
         if child.strikes < self._discipline.strikes:
             return
         log.warning("%s hangs and is replaced", child.role.name)
-        child.strikes = 0
-        pulse = child.pulse
+        # Of a process that has never answered, only Ray knows which one it is.
+        last, child.pulse, child.strikes = child.pulse, None, 0
         child.become("restarting", now_s, "it did not answer its probes")
-        self._company.replace(child.role.name, pulse.pid if pulse else None, pulse.node if pulse else None)
+        self._company.replace(child.role.name, last)
 
     def _on_death(self, child: Child) -> None:
         now_s = self._clock.monotonic_s()
+        child.pulse = None
         if child.state != "restarting":
             child.become("restarting", now_s, "its process ended")
         elif now_s - child.changed_s > self._discipline.recreate_after_s:
@@ -219,7 +250,7 @@ class Supervisor:
 
     async def _tell_router(self) -> None:
         breakers: dict[str, BreakerState] = {
-            child.role.name.removeprefix("backend:"): "open" if child.state in _UNFIT else "closed"
+            child.role.name.removeprefix("backend:"): "open" if child.is_unfit else "closed"
             for child in self._children
             if child.role.kind == "backend"
         }
@@ -229,6 +260,8 @@ class Supervisor:
             return
         try:
             await self._company.set_breakers(breakers)
+            if self._draining:
+                await self._company.drain()
         except LLMError as error:  # told again in the next round
             log.debug("the router was not told: %s", error)
         else:

@@ -1,9 +1,13 @@
 """Wiring: which provider and which lease does a backend's configuration mean? Needs no Ray."""
 
+import hashlib
+import json
 from functools import partial
 from typing import assert_never
 
-from actors.edge.config import BackendConfig, LlamaCppBackend, OpenAIBackend, ScriptedBackend
+from pydantic import SecretStr
+
+from actors.edge.config import BackendConfig, Config, LlamaCppBackend, OpenAIBackend, ScriptedBackend
 from actors.protocol.ports import Provider
 from actors.providers.catalogue import resolve
 from actors.providers.llama_cpp import LlamaCpp
@@ -48,6 +52,17 @@ def provider_under(lease: Lease, backend: BackendRecord) -> Provider:
     """The provider that a lease lets its holder use."""
     limits = (backend.timeout_s, backend.ttft_timeout_s, backend.stall_timeout_s)
     return OpenAI(backend.name, lease.base_url, lease.api_key, backend.model, *limits)
+
+
+def fingerprint(config: Config, state_path: str) -> str:
+    """The same for two deployments only if their actors would be alike, credentials included; it reveals none."""
+    plain = {"state": state_path, **config.model_dump(exclude={"server"}), "replicas": config.server.replicas}
+    text = json.dumps(plain, sort_keys=True, default=_revealed)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _revealed(value: object) -> object:
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
 
 
 def _key(backend: OpenAIBackend) -> str | None:

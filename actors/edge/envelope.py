@@ -2,10 +2,13 @@
 
 import math
 
-from actors.protocol.errors import LLMError, Unauthenticated
+from actors.protocol.errors import LLMError, OptimizerError, Overloaded, SupervisorError, TracerError, Unauthenticated
 from actors.protocol.messages import JsonObject
 
 LONGEST_RETRY_AFTER_S = 86_400.0  # an upstream's wish is passed on, but not as far as next year
+
+# Nothing was asked of any model yet. After that the request's own attempts are spent: a client's would multiply them.
+UNTRIED = (Overloaded, OptimizerError, SupervisorError, TracerError)
 
 Header = tuple[bytes, bytes]
 
@@ -22,7 +25,7 @@ def http_status(error: LLMError) -> int:
 
 def error_headers(error: LLMError) -> list[Header]:
     """What tells a client whether, when and how to try again: `x-should-retry`, `retry-after`, `www-authenticate`."""
-    headers = [(b"x-should-retry", b"true" if error.retryable else b"false")]
+    headers = [(b"x-should-retry", b"true" if isinstance(error, UNTRIED) else b"false")]
     if error.retry_after_s is not None:
         wait_s = math.ceil(max(0.0, min(LONGEST_RETRY_AFTER_S, error.retry_after_s)))
         headers.append((b"retry-after", b"%d" % wait_s))

@@ -8,6 +8,7 @@ from typing import Self
 import httpx
 import orjson
 
+from actors.edge.config_consistency import is_loopback
 from actors.protocol.errors import BackendUnavailable, LLMError
 from actors.protocol.messages import JsonObject
 
@@ -19,7 +20,10 @@ class GatewayClient:
         key = api_key or os.environ.get("TROUPE_API_KEY")
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._url = url.rstrip("/")
-        self._http = httpx.Client(base_url=self._url, headers=headers, timeout=httpx.Timeout(10, read=300))
+        timeout = httpx.Timeout(10, read=300)
+        # A proxy of the environment cannot reach what listens on this machine alone.
+        proxies = not is_loopback(httpx.URL(self._url).host)
+        self._http = httpx.Client(base_url=self._url, headers=headers, timeout=timeout, trust_env=proxies)
 
     def __enter__(self) -> Self:
         return self

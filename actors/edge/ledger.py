@@ -3,7 +3,8 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from actors.protocol.errors import LLMError
@@ -12,9 +13,12 @@ from actors.protocol.messages import DecisionRecord
 log = logging.getLogger("troupe.ledger")
 
 FLUSH_EVERY_S = 0.1
-FLUSH_AT = 256
+BATCH = 256
+LONGEST_PAUSE_S = 5.0
 KEPT_FOR_OPTIMIZER = 10_000  # feedback must find its request: only more than this would lose one
 KEPT_FOR_TRACER = 4_096
+
+Send = Callable[[Sequence[DecisionRecord], int], Awaitable[None]]
 
 
 class Readers(Protocol):
@@ -24,67 +28,112 @@ class Readers(Protocol):
     async def trace(self, records: Sequence[DecisionRecord], dropped: int) -> None: ...
 
 
-class Ledger:
-    """Bounded queues of finished requests. Writing never waits; what a full queue drops is counted.
+class Lane:
+    """One reader's bounded queue. Writing never waits; what a full queue drops, the oldest, is counted.
 
-    The optimizer's queue is sent again until it is acknowledged, the tracer's once: measurements may be lost, the
-    records that feedback refers to may not. With `measuring` off the tracer is told nothing.
+    A record leaves the queue when the reader has acknowledged it. A reader that is away is tried again, less and less
+    often, in batches that cost the event loop little.
     """
 
-    def __init__(self, measuring: bool = True) -> None:
-        self._measuring = measuring
-        self._decisions: deque[DecisionRecord] = deque(maxlen=KEPT_FOR_OPTIMIZER)
-        self._measurements: deque[DecisionRecord] = deque(maxlen=KEPT_FOR_TRACER)
+    def __init__(self, reader: str, send: Send, capacity: int) -> None:
+        self._reader = reader
+        self._send = send
+        self._capacity = capacity
+        self._waiting: deque[DecisionRecord] = deque()
         self._dropped = 0
         self._full = asyncio.Event()
-        self._flushing = asyncio.Lock()
+        self._sending = asyncio.Lock()
 
     def write(self, record: DecisionRecord) -> None:
         """Takes note of a finished request."""
-        self._decisions.append(record)
-        if self._measuring:
-            self._dropped += len(self._measurements) == KEPT_FOR_TRACER
-            self._measurements.append(record)
-        if len(self._decisions) >= FLUSH_AT:
+        if len(self._waiting) == self._capacity:
+            self._waiting.popleft()
+            self._dropped += 1
+        self._waiting.append(record)
+        if len(self._waiting) == BATCH:
             self._full.set()
 
-    async def flush(self, readers: Readers) -> None:
-        """Sends what is there now. A reader that cannot be reached is no error here."""
-        async with self._flushing:
-            await self._send_decisions(readers)
-            await self._send_measurements(readers)
+    async def flush(self) -> bool:
+        """Sends all that waits now; false if the reader could not be reached. Survives the caller's cancellation."""
+        return await asyncio.shield(asyncio.ensure_future(self._flush()))
 
-    async def flush_forever(self, readers: Readers) -> None:
-        """Sends every `FLUSH_EVERY_S`, or sooner when `FLUSH_AT` records wait."""
+    async def flush_forever(self) -> None:
+        """Sends every `FLUSH_EVERY_S`, or sooner when a batch is full; slower while the reader is away."""
+        pause_s = FLUSH_EVERY_S
         while True:
             try:
-                async with asyncio.timeout(FLUSH_EVERY_S):
+                async with asyncio.timeout(pause_s):
                     await self._full.wait()
             except TimeoutError:
                 pass
             self._full.clear()
-            if self._decisions or self._measurements:
-                await self.flush(readers)
+            reached = await self._flush()
+            pause_s = FLUSH_EVERY_S if reached else min(LONGEST_PAUSE_S, pause_s * 2)
+            if not reached:
+                await asyncio.sleep(pause_s)
 
-    async def _send_decisions(self, readers: Readers) -> None:
-        batch = list(self._decisions)
-        if not batch:
-            return
-        self._decisions.clear()
-        try:
-            await readers.record_decisions(batch)
-        except LLMError as error:
-            log.debug("%d decisions wait for the optimizer: %s", len(batch), error)
-            self._decisions.extendleft(reversed(batch))
+    async def _flush(self) -> bool:
+        async with self._sending:
+            for _ in range(len(self._waiting) // BATCH + 1):
+                batch, dropped = [self._waiting[n] for n in range(min(BATCH, len(self._waiting)))], self._dropped
+                if not batch and not dropped:
+                    return True
+                if not await self._sent(batch, dropped):
+                    return False
+                self._dropped -= dropped
+                # Those that the full queue dropped meanwhile were the first of this batch.
+                for record in batch:
+                    if self._waiting and self._waiting[0] is record:
+                        self._waiting.popleft()
+        return True
 
-    async def _send_measurements(self, readers: Readers) -> None:
-        batch, dropped = list(self._measurements), self._dropped
-        self._measurements.clear()
-        self._dropped = 0
-        if not batch and not dropped:
-            return
+    async def _sent(self, batch: Sequence[DecisionRecord], dropped: int) -> bool:
         try:
-            await readers.trace(batch, dropped)
+            await self._send(batch, dropped)
         except LLMError as error:
-            log.debug("%d measurements were lost: %s", len(batch), error)
-            self._dropped += len(batch) + dropped
+            log.debug("%d records wait for the %s: %s", len(self._waiting), self._reader, error)
+            return False
+        except Exception:  # the loop that sends must outlive whatever a batch or a reader does
+            log.exception("a batch for the %s could not be sent", self._reader)
+            return False
+        return True
+
+
+class Ledger:
+    """What the optimizer and the tracer have still to hear. With `measuring` off the tracer is told nothing."""
+
+    def __init__(self, readers: Readers, measuring: bool = True) -> None:
+        async def decide(records: Sequence[DecisionRecord], _: int) -> None:
+            if records:
+                await readers.record_decisions(records)
+
+        self._decisions = Lane("optimizer", decide, KEPT_FOR_OPTIMIZER)
+        self._measurements = Lane("tracer", readers.trace, KEPT_FOR_TRACER)
+        self._measuring = measuring
+
+    def write(self, record: DecisionRecord) -> None:
+        """Takes note of a finished request. What the members answered goes to the optimizer alone."""
+        self._decisions.write(record)
+        if self._measuring:
+            self._measurements.write(_without_answers(record))
+
+    async def flush_decisions(self) -> None:
+        """Sends what the optimizer has not heard; an optimizer that is away is no error here."""
+        await self._decisions.flush()
+
+    async def flush_measurements(self) -> None:
+        """Sends what the tracer has not heard; a tracer that is away is no error here."""
+        await self._measurements.flush()
+
+    async def flush_forever(self) -> None:
+        """Keeps both readers informed, each at its own pace."""
+        async with asyncio.TaskGroup() as lanes:
+            lanes.create_task(self._decisions.flush_forever())
+            lanes.create_task(self._measurements.flush_forever())
+
+
+def _without_answers(record: DecisionRecord) -> DecisionRecord:
+    if record.ensemble is None:
+        return record
+    votes = [replace(vote, answer=None) for vote in record.ensemble.votes]
+    return replace(record, ensemble=replace(record.ensemble, votes=votes))

@@ -7,7 +7,7 @@ import ray
 from ray import serve
 
 from actors.edge.ray_ports import OptimizerPort, RouterPort, SupervisorPort, TracerPort
-from actors.edge.ray_stage import Stage
+from actors.edge.ray_stage import Stage, raise_root
 from actors.protocol.messages import ActorStatus, DecisionRecord, Feedback, JsonObject, Pulse, Role
 from actors.routing.table import RoutingTable
 
@@ -15,7 +15,8 @@ from actors.routing.table import RoutingTable
 class ReplicaLinks:
     """The `Links` of a replica over Ray."""
 
-    def __init__(self, stage: Stage, root: Role) -> None:
+    def __init__(self, stage: Stage, root: Role, edition: str) -> None:
+        self._edition = edition
         self.namespace = stage.namespace
         self.address: str = ray.get_runtime_context().gcs_address
         self._stage = stage
@@ -25,8 +26,8 @@ class ReplicaLinks:
         self._tracer = TracerPort(stage.namespace)
         self._supervisor = SupervisorPort(stage.namespace)
 
-    def raise_root(self) -> None:
-        self._stage.raise_actor(self._root)
+    async def raise_root(self) -> None:
+        await raise_root(self._stage, self._root, self._edition)
 
     async def newer_table(self, known_version: int, wait_s: float) -> RoutingTable | None:
         return await self._router.newer_table(known_version, wait_s)

@@ -61,14 +61,15 @@ class Remote:
         if self._handle is None:
             try:
                 self._handle = ray.get_actor(self.name, namespace=self.namespace)
-            except ValueError:
+            except (ValueError, RuntimeError, RayError):
                 raise SupervisorError(f"There is no actor '{self.name}' in namespace '{self.namespace}'.") from None
         return self._handle
 
     async def call(self, method: str, *arguments: object, timeout_s: float = 5.0) -> Any:
         """The method's result. Raises errors of our tree; a call that is given up is cancelled in the actor, too."""
-        reference = getattr(self.handle(), method).remote(*arguments)
+        reference = None
         try:
+            reference = getattr(self.handle(), method).remote(*arguments)
             async with asyncio.timeout(timeout_s):
                 return await reference
         except asyncio.CancelledError:

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +21,7 @@ from actors.edge.ray_ports import (
     backend_actor,
     translated,
 )
+from actors.edge.vitals import this_machine
 from actors.protocol.errors import LLMError, SupervisorError
 from actors.protocol.messages import Pulse, Role
 from actors.routing.table import BreakerState, Lease, Measured
@@ -35,7 +35,10 @@ class Stage:
     node_id: str | None
 
     def raise_actor(self, role: Role) -> None:
-        """Creates the actor unless it exists: named, detached, always restarted, on the node of the state file."""
+        """Creates the actor unless it exists: named, detached, always restarted, on the node of the state file.
+
+        Raises `SupervisorError` when Ray refuses.
+        """
         options: dict[str, Any] = {
             "name": role.name,
             "namespace": self.namespace,
@@ -48,7 +51,10 @@ class Stage:
         if self.node_id is not None:
             # A backend may live elsewhere once its node is gone; what holds state may not.
             options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(self.node_id, soft=role.kind == "backend")
-        ray.remote(living(role.plain)).options(**options).remote(*role.arguments)
+        try:
+            ray.remote(living(role.plain)).options(**options).remote(*role.arguments)
+        except (RayError, RuntimeError, ValueError) as error:
+            raise SupervisorError(f"'{role.name}' could not be created ({type(error).__name__}).") from error
 
     async def pulse(self, name: str, patience_s: float) -> Pulse:
         """The actor's answer to a probe. Raises `TimeoutError` for a hung one, `SupervisorError` for a dead one."""
@@ -68,15 +74,17 @@ class Stage:
         """Tells every replica, through the router's table, to refuse new requests."""
         await RouterPort(self.namespace).drain()
 
-    def replace(self, name: str, pid: int | None, node: str | None) -> None:
+    def replace(self, name: str, last: Pulse | None) -> None:
         """Kills the actor's process; Ray starts it again under the same name and handles.
 
-        A signal is quicker (2 s until it is back, against 6 s), but reaches only this machine.
+        A signal is quicker (2 s until it is back, against 6 s), but reaches only this machine, and must only go to the
+        present process: `last` is its last pulse, `None` if it never answered.
         """
-        if pid is not None and node == socket.gethostname():
-            os.kill(pid, signal.SIGKILL)
-        else:
-            ray.kill(Remote(name, self.namespace).handle(), no_restart=False)
+        if last is not None and last.machine is not None and last.machine == this_machine():
+            with contextlib.suppress(OSError):
+                os.kill(last.pid, signal.SIGKILL)
+                return
+        ray.kill(Remote(name, self.namespace).handle(), no_restart=False)
 
     async def stop(self, name: str, patience_s: float) -> None:
         """Lets the actor put its affairs in order, then ends it for good."""
@@ -111,19 +119,38 @@ class Sources:
     async def supervisor_pulse(self, patience_s: float) -> Pulse:
         return await self.stage.pulse(SUPERVISOR, patience_s)
 
-    def replace_supervisor(self, pid: int | None, node: str | None) -> None:
-        self.stage.replace(SUPERVISOR, pid, node)
+    def replace_supervisor(self, last: Pulse | None) -> None:
+        self.stage.replace(SUPERVISOR, last)
 
 
 def retire(namespace: str, drain_within_s: float) -> None:
-    """Drains the gateway, then ends its actors, the root last. Blocks; a gateway without a root has ended already."""
+    """Drains the gateway, then ends its actors, the root last. Blocks; what does not answer is passed over."""
     try:
         root = Remote(SUPERVISOR, namespace).handle()
-        ray.get(root.drain.remote(drain_within_s), timeout=drain_within_s + 5)
-        ray.get(root.stop.remote(), timeout=15)
-        ray.kill(root, no_restart=True)
-    except (RayError, LLMError) as error:
-        raise translated(error, SUPERVISOR) from None
+    except SupervisorError:
+        return
+    for step, patience_s in ((root.drain.remote(drain_within_s), drain_within_s + 5), (root.stop.remote(), 15.0)):
+        with contextlib.suppress(RayError, LLMError):
+            ray.get(step, timeout=patience_s)
+    ray.kill(root, no_restart=True)
+
+
+async def raise_root(stage: Stage, root: Role, edition: str) -> None:
+    """Creates the root actor. One that another deployment left behind is ended first, with all its children."""
+    stage.raise_actor(root)
+    found = await Remote(SUPERVISOR, stage.namespace).call("edition", timeout_s=30.0)
+    if _is_older(str(found), edition):
+        await Remote(SUPERVISOR, stage.namespace).call("stop", timeout_s=30.0)
+        stage.dismiss(SUPERVISOR)
+        await asyncio.sleep(1.0)  # until its name is free
+        stage.raise_actor(root)
+
+
+def _is_older(found: str, own: str) -> bool:
+    """Whether a company's edition (`built-at fingerprint`) is of an earlier and different configuration."""
+    found_at, _, found_print = found.partition(" ")
+    own_at, _, own_print = own.partition(" ")
+    return found_print != own_print and found_at < own_at
 
 
 def living(plain: type) -> type:

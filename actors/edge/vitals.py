@@ -2,6 +2,8 @@
 
 import os
 import socket
+from functools import cache
+from pathlib import Path
 
 from actors.protocol.clock import SYSTEM_CLOCK, Clock
 from actors.protocol.messages import Pulse
@@ -22,8 +24,21 @@ class Vitals:
         """The answer to a probe, which also counts as a sign that the supervisor lives."""
         now_s = self._clock.monotonic_s()
         self._probed_s = now_s
-        return Pulse(self.name, os.getpid(), socket.gethostname(), now_s - self._born_s, healthy, detail, gauges)
+        uptime_s = now_s - self._born_s
+        return Pulse(self.name, os.getpid(), socket.gethostname(), uptime_s, healthy, detail, gauges, this_machine())
 
     def orphaned(self) -> bool:
         """Whether nobody has probed for `ORPHANED_AFTER_S`."""
         return self._clock.monotonic_s() - self._probed_s > ORPHANED_AFTER_S
+
+
+@cache
+def this_machine() -> str | None:
+    """What processes share that can signal each other: the running kernel and the process id namespace.
+
+    `None` where that cannot be told.
+    """
+    try:
+        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return None

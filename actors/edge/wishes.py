@@ -33,7 +33,7 @@ def target_of(request: ChatRequest, table: RoutingTable) -> ModelRecord | Backen
 
 
 def _refuse_on_backend(backend: BackendRecord, wishes: Wishes) -> None:
-    for wish in ("strategy", "merge", "quorum", "members"):
+    for wish in ("strategy", "merge", "quorum", "members", "min_confidence_01"):
         if getattr(wishes, wish) is not None:
             raise CallerError(
                 f"'{backend.name}' is a single backend: 'troupe.{wish}' needs a model with members.",

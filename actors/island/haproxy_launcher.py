@@ -54,6 +54,8 @@ def adjusted(config: str, pages: dict[int, Path]) -> str:
     for section in ("frontend prometheus", "listen stats"):  # the front itself listens where it was told to
         config = re.sub(rf"^({section}\n\s*bind )(?:\*|):(\d+)\s*$", r"\g<1>127.0.0.1:\2", config, flags=re.MULTILINE)
     config = re.sub(r"^\s*errorfile \d+ .*\n", "", config, flags=re.MULTILINE)
+    # With it, HAProxy misses now and then that a client has left whose body came in a packet of its own.
+    config = re.sub(r"^\s*option splice-request\s*\n", "", config, flags=re.MULTILINE)
     files = "".join(f"    errorfile {status} {path}\n" for status, path in pages.items())
     config = config.replace("defaults\n", f"# adjusted by troupe\ndefaults\n{files}", 1)
     stripped = "".join(f"    http-request del-header {name}\n" for name in SERVE_HEADERS)

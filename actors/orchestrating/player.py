@@ -1,7 +1,7 @@
 """Which members are asked for one request, in which order, and whose answer does the caller get?"""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from actors.ensembling.ensembler import MultiModelEnsembler
@@ -51,6 +51,7 @@ class Player:
             return outcome if isinstance(outcome, Failure) else Opened(outcome.backend, replayed(outcome))
         failure: Failure | None = None
         for name in order(target, scene.table, self._cast.view):
+            scene.report = None  # that of a member which failed
             opened = await self.open(scene.table.resolve(name), scene)
             if isinstance(opened, Opened) or _is_final(opened):
                 return opened
@@ -73,6 +74,7 @@ class Player:
         """The first member that answers. A refusal that every member would repeat is passed on at once."""
         failure: Failure | None = None
         for name in order(model, scene.table, self._cast.view):
+            scene.report = None  # that of a member which failed
             outcome = await self.play(scene.table.resolve(name), scene)
             if isinstance(outcome, Answer) or _is_final(outcome):
                 return outcome
@@ -106,7 +108,7 @@ class Player:
         try:
             await self._hear_until_decided(panel, asked, deadline, started_s)
         finally:
-            await _all_ended(asked)
+            await all_ended(asked)
         step = panel.step()
         if isinstance(step, AskJudge):
             panel.hear_judge(await self._judge(model, step.questions, scene))
@@ -227,10 +229,20 @@ def _failure_of(model: ModelRecord, failed: Failed, latency_ms: float) -> Failur
     return Failure.of(error, model.name, latency_ms)
 
 
-async def _all_ended(tasks: "Mapping[asyncio.Task[Outcome], str]") -> None:
-    """Cancels what still runs, and returns when nothing does."""
-    running = [task for task in tasks if not task.done()]
+async def all_ended(tasks: "Iterable[asyncio.Task[Outcome]]") -> None:
+    """Cancels what still runs, and returns when nothing does, also when it is cancelled meanwhile itself.
+
+    A caller who leaves cancels a request twice, once for Serve and once for us; the books close after the last call.
+    """
+    running = {task for task in tasks if not task.done()}
     for task in running:
         task.cancel()
-    if running:
-        await asyncio.wait(running)
+    again: asyncio.CancelledError | None = None
+    while running:
+        try:
+            await asyncio.wait(running)
+        except asyncio.CancelledError as cancelled:
+            again = cancelled
+        running = {task for task in running if not task.done()}
+    if again is not None:
+        raise again

@@ -34,6 +34,7 @@ class Scene:
     deadline: Deadline
     budget: AttemptBudget
     clock: Clock
+    max_cost_usd: float | None = None
     attempts: list[Attempt] = field(default_factory=list)
     waited_s: float = 0.0
     report: EnsembleReport | None = None
@@ -41,9 +42,16 @@ class Scene:
     _waiting_since_s: float = 0.0
 
     @property
+    def leaves(self) -> list[str]:
+        """The backends that may be asked for this request, each once."""
+        if isinstance(self.target, BackendRecord):
+            return [self.target.name]
+        return list(dict.fromkeys(leaf for member in self.target.members for leaf in self.table.leaves(member)))
+
+    @property
     def has_alternatives(self) -> bool:
         """Whether another backend could answer as well."""
-        return len(self.table.leaves(self.target.name)) > 1
+        return len(self.leaves) > 1
 
     @property
     def spent_usd(self) -> float:
@@ -73,9 +81,8 @@ class Scene:
         """Why nothing more may be asked: no time or no money left; `None` while there is."""
         if self.deadline.time_left_s() <= 0:
             return DeadlineExceeded("The request's deadline passed before an answer was there.")
-        limit_usd = self.target.max_cost_usd if isinstance(self.target, ModelRecord) else None
-        if limit_usd is not None and self.spent_usd >= limit_usd:
-            message = f"The request's cost limit of {limit_usd:g} USD is spent."
+        if self.max_cost_usd is not None and self.spent_usd >= self.max_cost_usd:
+            message = f"The request's cost limit of {self.max_cost_usd:g} USD is spent."
             return LLMRouterError(message, status=402, code="cost_limit")
         return None
 
@@ -106,7 +113,7 @@ class Cast:
     def port(self, backend: BackendRecord, scene: Scene) -> ModelPort:
         """The way to a backend for one request: retries around single calls, each of which is recorded."""
         port = self._port_for(backend)
-        if backend.hosted:  # a network provider keeps these limits itself; an actor may hang
+        if backend.lease is None:  # a network provider keeps these limits itself; an actor may hang
             limits = Limits(backend.timeout_s, backend.ttft_timeout_s, backend.stall_timeout_s)
             port = TimeLimited(port, backend.name, limits, scene.clock)
         cost_usd = partial(cost_of, backend)

@@ -278,7 +278,10 @@ class ActorStatus:
 
 @dataclass(frozen=True, slots=True)
 class Pulse:
-    """An actor's answer to a probe. `healthy` is false where it lives but cannot do its work; `detail` says why."""
+    """An actor's answer to a probe. `healthy` is false where it lives but cannot do its work; `detail` says why.
+
+    `node` is a name for people; `machine` is the same for two processes only if one can signal the other by its `pid`.
+    """
 
     name: str
     pid: int
@@ -287,6 +290,7 @@ class Pulse:
     healthy: bool = True
     detail: str | None = None
     gauges: Mapping[str, float] = field(default_factory=dict)
+    machine: str | None = None
 
 
 def _rounded(share: float | None) -> float | None:

@@ -5,7 +5,7 @@ A `RoutingTable` is immutable: the router publishes a new version, replicas repl
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from actors.protocol.errors import UnknownModel
@@ -102,7 +102,8 @@ class ModelRecord:
 class RoutingTable:
     """Everything a replica needs to decide alone. `weights`: per task type, per backend, at least 0.
 
-    `draining`: the gateway is about to stop; running requests finish, new ones are refused.
+    `draining`: the gateway is about to stop; running requests finish, new ones are refused. `edition`: which
+    deployment it belongs to; a replica uses no table of another one.
     """
 
     version: int
@@ -110,6 +111,17 @@ class RoutingTable:
     models: Mapping[str, ModelRecord]
     weights: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     draining: bool = False
+    edition: str = ""
+
+    def with_leases_of(self, older: "RoutingTable") -> "RoutingTable":
+        """This table, with an older one's lease for each backend whose actor has not granted a new one yet."""
+        backends = {
+            name: replace(record, lease=older.backends[name].lease)
+            if record.lease is None and name in older.backends
+            else record
+            for name, record in self.backends.items()
+        }
+        return replace(self, backends=backends)
 
     def resolve(self, name: str) -> ModelRecord | BackendRecord:
         """The model or backend of that name. Raises `UnknownModel` with the nearest names."""

@@ -79,7 +79,7 @@ def test_a_stream_that_breaks_off_never_says_that_it_is_done(gateway: RunningGat
     reply = gateway.post("breaking", stream=True)
 
     assert reply.status_code == 200
-    assert "one two" in reply.text
+    assert reply.text.count('"content":"') > 1
     assert "[DONE]" not in reply.text
 
 

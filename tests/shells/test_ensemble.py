@@ -15,7 +15,7 @@ from actors.orchestrator import Orchestrator
 from actors.protocol.errors import NotFound, Overloaded, SupervisorError
 from actors.protocol.messages import ActorStatus, Answer, DecisionRecord, Failure, Feedback, JsonObject, Pulse
 from actors.providers.scripted import Scripted
-from actors.routing.table import BackendRecord, ModelRecord, RoutingTable
+from actors.routing.table import BackendRecord, Lease, ModelRecord, RoutingTable
 
 BACKEND = ActorStatus("backend:a", "backend", "alive", 1, "node", 0, 1.0)
 SUPERVISOR = ActorStatus("supervisor", "supervisor", "alive", 2, "node", 0, 1.0)
@@ -40,7 +40,7 @@ class FakeLinks:
         self.pulses: list[Pulse] = []
         self.records: list[DecisionRecord] = []
 
-    def raise_root(self) -> None:
+    async def raise_root(self) -> None:
         self.raised += 1
 
     async def newer_table(self, known_version: int, wait_s: float) -> RoutingTable | None:
@@ -78,7 +78,7 @@ def links() -> FakeLinks:
 @pytest.fixture
 async def ensemble(links: FakeLinks) -> AsyncIterator[Ensemble]:
     models = {"a": Scripted("a", {"reply": "42"}), "b": Scripted("b", {"faults": [{"kind": "error"}]})}
-    ledger = Ledger()
+    ledger = Ledger(links)
     orchestrator = Orchestrator(Cast(lambda backend: models[backend.name], random.Random(1)), ledger.write)
     replica = Ensemble("ensemble:1", replace(TABLE, version=0), links, orchestrator, ledger)
     await replica.start()
@@ -96,6 +96,8 @@ def asking(model: str) -> JsonObject:
 
 
 async def test_a_replica_creates_the_root_when_it_starts(ensemble: Ensemble, links: FakeLinks) -> None:
+    await settled()
+
     assert links.raised == 1
 
 
@@ -121,10 +123,55 @@ async def test_it_waits_for_a_model_that_is_still_loading(ensemble: Ensemble, li
 
 async def test_it_waits_for_the_leases_of_network_backends(ensemble: Ensemble, links: FakeLinks) -> None:
     net = BackendRecord("net", "openai", "gpt", hosted=False)
+    links.company = [SUPERVISOR, replace(BACKEND, name="backend:net")]
+    await ensemble.status()
     links.tables.put_nowait(replace(TABLE, backends={"net": net}))
     await settled()
 
     assert ensemble.not_ready_because() == "waiting for the leases of net"
+
+
+async def test_once_ready_it_stays_so_while_a_model_restarts(ensemble: Ensemble, links: FakeLinks) -> None:
+    links.tables.put_nowait(TABLE)
+    await settled()
+    assert ensemble.not_ready_because() is None
+
+    links.company = [SUPERVISOR, replace(BACKEND, state="starting")]
+    await ensemble.status()
+
+    assert ensemble.not_ready_because() is None
+
+
+async def test_a_table_of_another_deployment_is_not_used(ensemble: Ensemble, links: FakeLinks) -> None:
+    links.tables.put_nowait(replace(TABLE, edition="another", models={}))
+    await settled()
+
+    assert [model["id"] for model in ensemble.models()] == ["pair", "a", "b"]
+    assert ensemble.not_ready_because() == "waiting for the routing table"
+
+
+async def test_a_lease_is_kept_while_the_router_has_no_new_one(ensemble: Ensemble, links: FakeLinks) -> None:
+    lease = Lease("http://127.0.0.1:1/v1", None, 4)
+    net = BackendRecord("net", "openai", "gpt", hosted=False, lease=lease)
+    links.tables.put_nowait(replace(TABLE, backends={"net": net}))
+    await settled()
+    links.tables.put_nowait(replace(TABLE, version=6, backends={"net": replace(net, lease=None)}))
+    await settled()
+
+    assert ensemble._table.backends["net"].lease == lease
+
+
+async def test_a_stream_counts_as_running_from_its_first_moment(ensemble: Ensemble, links: FakeLinks) -> None:
+    stream = ensemble.ask_stream(asking("a"))
+    await anext(stream)
+    await ensemble.status()
+    assert links.pulses[-1].gauges["in_flight"] == 1.0
+
+    async for _ in stream:
+        pass
+    await ensemble.status()
+
+    assert links.pulses[-1].gauges["in_flight"] == 0.0
 
 
 async def test_while_draining_new_requests_are_refused_and_the_supervisor_is_told(

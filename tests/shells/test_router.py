@@ -16,7 +16,7 @@ class FakeSources:
     def __init__(self) -> None:
         self.away = False
         self.supervisor_hangs = False
-        self.replaced: list[tuple[int | None, str | None]] = []
+        self.replaced: list[int | None] = []
         self.measurements: Mapping[str, Measured] = {}
 
     async def measured(self) -> Mapping[str, Measured]:
@@ -35,8 +35,8 @@ class FakeSources:
             raise TimeoutError
         return Pulse("supervisor", 42, "node", 1.0)
 
-    def replace_supervisor(self, pid: int | None, node: str | None) -> None:
-        self.replaced.append((pid, node))
+    def replace_supervisor(self, last: Pulse | None) -> None:
+        self.replaced.append(last.pid if last else None)
 
 
 @pytest.fixture
@@ -50,7 +50,9 @@ def router(sources: FakeSources) -> Router:
         "net": BackendRecord("net", "openai", "gpt", hosted=False),
         "local": BackendRecord("local", "llama_cpp", "smol", hosted=True),
     }
-    return Router(backends, {"m": ModelRecord("m", "failover", ["net", "local"])}, sources, lambda: None, ManualClock())
+    return Router(
+        backends, {"m": ModelRecord("m", "failover", ["net", "local"])}, sources, lambda: None, "", ManualClock()
+    )
 
 
 async def test_the_first_table_is_there_before_anything_was_learned(router: Router) -> None:
@@ -134,4 +136,4 @@ async def test_a_supervisor_that_hangs_three_times_is_replaced(router: Router, s
     for _ in range(3):
         await router.watch_supervisor()
 
-    assert sources.replaced == [(42, "node")]
+    assert sources.replaced == [42]

@@ -23,6 +23,7 @@ class FakeCompany:
         self.dead: set[str] = set()
         self.sick: dict[str, str] = {}
         self.done: list[tuple[str, str]] = []
+        self.replaced_pids: list[int | None] = []
         self.told: list[Mapping[str, BreakerState]] = []
 
     def raise_actor(self, role: Role) -> None:
@@ -35,8 +36,9 @@ class FakeCompany:
             raise SupervisorError("ended")
         return Pulse(name, self.pids[name], "node", 5.0, name not in self.sick, self.sick.get(name))
 
-    def replace(self, name: str, pid: int | None, node: str | None) -> None:
+    def replace(self, name: str, last: Pulse | None) -> None:
         self.done.append(("replace", name))
+        self.replaced_pids.append(last.pid if last else None)
 
     def dismiss(self, name: str) -> None:
         self.done.append(("dismiss", name))
@@ -70,7 +72,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def supervisor(company: FakeCompany, clock: ManualClock) -> Supervisor:
-    return Supervisor(ROLES, company, lambda: None, DISCIPLINE, clock)
+    return Supervisor(ROLES, company, lambda: None, "edition", DISCIPLINE, clock)
 
 
 async def status_of(supervisor: Supervisor, name: str) -> ActorStatus:
@@ -173,6 +175,63 @@ async def test_an_actor_whose_process_is_being_started_may_be_silent(
 
     assert company.done == []
     assert (await status_of(supervisor, "backend:b")).state == "starting"
+
+
+async def test_a_model_that_loads_may_be_silent_as_well(
+    supervisor: Supervisor, company: FakeCompany, clock: ManualClock
+) -> None:
+    company.sick["backend:b"] = "starting"
+    await supervisor.look_after_all()
+    company.hung.add("backend:b")
+    for _ in range(10):
+        clock.advance(3)
+        await supervisor.look_after_all()
+
+    assert company.done == []
+
+
+async def test_a_successor_that_never_answered_is_not_taken_for_the_process_before_it(
+    supervisor: Supervisor, company: FakeCompany
+) -> None:
+    await supervisor.look_after_all()
+    company.hung.add("backend:b")
+    for _ in range(4):
+        await supervisor.look_after_all()
+
+    assert company.replaced_pids == [102, None]
+
+
+async def test_a_restarted_model_that_loads_again_is_passed_over(supervisor: Supervisor, company: FakeCompany) -> None:
+    await supervisor.look_after_all()
+    company.restart("backend:a")
+    company.sick["backend:a"] = "starting"
+    await supervisor.look_after_all()
+
+    assert company.told[-1] == {"a": "open", "b": "closed"}
+
+
+async def test_a_restarted_router_is_told_again_that_the_gateway_drains(
+    supervisor: Supervisor, company: FakeCompany
+) -> None:
+    await supervisor.look_after_all()
+    await supervisor.announce(Pulse("ensemble:1", 7, "node", 1.0, gauges={"draining": 1.0, "in_flight": 0.0}))
+    await supervisor.drain(1.0)
+    company.restart("router")
+    await supervisor.look_after_all()
+
+    assert company.done == [("drain", "router"), ("drain", "router")]
+
+
+async def test_a_company_that_no_replica_visits_is_abandoned(supervisor: Supervisor, clock: ManualClock) -> None:
+    clock.advance(59)
+    assert not supervisor.abandoned()
+
+    await supervisor.announce(Pulse("ensemble:1", 7, "node", 1.0))
+    clock.advance(59)
+    assert not supervisor.abandoned()
+
+    clock.advance(2)
+    assert supervisor.abandoned()
 
 
 async def test_beyond_the_restart_intensity_it_gives_up_for_good(

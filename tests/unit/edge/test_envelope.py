@@ -3,7 +3,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from actors.edge.envelope import envelope, error_headers, http_status, internal_error
+from actors.edge.envelope import UNTRIED, envelope, error_headers, http_status, internal_error
 from actors.protocol import errors
 from actors.protocol.errors import BackendError, CallerError, LLMError, Overloaded, RateLimited, Unauthenticated
 
@@ -32,7 +32,7 @@ def test_an_error_becomes_the_openai_envelope() -> None:
 def test_every_error_says_whether_to_try_again(kind: type[LLMError]) -> None:
     headers = dict(error_headers(kind("x")))
 
-    assert headers[b"x-should-retry"] == (b"true" if kind.retryable else b"false")
+    assert headers[b"x-should-retry"] == (b"true" if issubclass(kind, UNTRIED) else b"false")
     assert http_status(kind("x")) == kind.status
     assert envelope(kind("x"))["error"]["code"] == kind.code
 

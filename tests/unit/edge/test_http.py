@@ -100,7 +100,7 @@ async def test_an_error_before_the_first_byte_has_its_own_status(stream: bool) -
         "error": {"message": "Slow down.", "type": "rate_limit_error", "param": None, "code": "rate_limit_exceeded"}
     }
     assert response.headers["retry-after"] == "2"
-    assert response.headers["x-should-retry"] == "true"
+    assert response.headers["x-should-retry"] == "false"
     assert response.headers["x-troupe-request-id"].startswith("req_")
 
 

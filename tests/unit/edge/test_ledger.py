@@ -1,17 +1,24 @@
 """The ledger: what is kept until it is acknowledged, what is sent once, and what is counted as lost."""
 
+import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from actors.edge.ledger import KEPT_FOR_TRACER, Ledger
 from actors.protocol.errors import OptimizerError, TracerError
-from actors.protocol.messages import DecisionRecord
+from actors.protocol.messages import DecisionRecord, EnsembleReport, Vote
 
 
 class FakeReaders:
     def __init__(self) -> None:
         self.away = False
+        self.breaks = False
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.batches: list[int] = []
+        self.seen_by_tracer = ""
         self.decisions: list[str] = []
         self.measurements: list[str] = []
         self.dropped = 0
@@ -19,11 +26,16 @@ class FakeReaders:
     async def record_decisions(self, records: Sequence[DecisionRecord]) -> None:
         if self.away:
             raise OptimizerError("away")
+        if self.breaks:
+            raise RuntimeError("broken")
+        await self.gate.wait()
+        self.batches.append(len(records))
         self.decisions += [record.request_id for record in records]
 
     async def trace(self, records: Sequence[DecisionRecord], dropped: int) -> None:
         if self.away:
             raise TracerError("away")
+        self.seen_by_tracer += str([record.ensemble and record.ensemble.as_json() for record in records])
         self.measurements += [record.request_id for record in records]
         self.dropped += dropped
 
@@ -37,50 +49,100 @@ def readers() -> FakeReaders:
     return FakeReaders()
 
 
-async def test_both_readers_get_every_record_once(readers: FakeReaders) -> None:
-    ledger = Ledger()
+@pytest.fixture
+def ledger(readers: FakeReaders) -> Ledger:
+    return Ledger(readers)
+
+
+async def flushed(ledger: Ledger) -> None:
+    await ledger.flush_decisions()
+    await ledger.flush_measurements()
+
+
+async def test_both_readers_get_every_record_once(ledger: Ledger, readers: FakeReaders) -> None:
     ledger.write(record("1"))
     ledger.write(record("2"))
 
-    await ledger.flush(readers)
-    await ledger.flush(readers)
+    await flushed(ledger)
+    await flushed(ledger)
 
     assert readers.decisions == ["1", "2"]
     assert readers.measurements == ["1", "2"]
 
 
-async def test_decisions_wait_for_the_optimizer_in_order(readers: FakeReaders) -> None:
-    ledger = Ledger()
+async def test_records_wait_in_order_for_a_reader_that_is_away(ledger: Ledger, readers: FakeReaders) -> None:
     readers.away = True
     ledger.write(record("1"))
-    await ledger.flush(readers)
+    await flushed(ledger)
     ledger.write(record("2"))
     readers.away = False
 
-    await ledger.flush(readers)
+    await flushed(ledger)
 
     assert readers.decisions == ["1", "2"]
+    assert readers.measurements == ["1", "2"]
 
 
-async def test_measurements_that_found_no_tracer_are_counted_as_dropped(readers: FakeReaders) -> None:
-    ledger = Ledger()
-    readers.away = True
-    ledger.write(record("1"))
-    await ledger.flush(readers)
-    readers.away = False
+async def test_a_long_queue_is_sent_in_batches(ledger: Ledger, readers: FakeReaders) -> None:
+    for number in range(600):
+        ledger.write(record(str(number)))
 
-    await ledger.flush(readers)
+    await flushed(ledger)
 
-    assert (readers.measurements, readers.dropped) == ([], 1)
+    assert readers.batches == [256, 256, 88]
+    assert readers.decisions == [str(number) for number in range(600)]
 
 
-async def test_a_full_queue_drops_the_oldest_measurement_and_counts_it(readers: FakeReaders) -> None:
-    ledger = Ledger()
+async def test_a_full_queue_drops_the_oldest_and_counts_it(ledger: Ledger, readers: FakeReaders) -> None:
     for number in range(KEPT_FOR_TRACER + 3):
         ledger.write(record(str(number)))
 
-    await ledger.flush(readers)
+    await flushed(ledger)
 
     assert readers.dropped == 3
     assert readers.measurements[0] == "3"
     assert len(readers.decisions) == KEPT_FOR_TRACER + 3
+
+
+async def test_a_caller_who_leaves_during_a_flush_loses_nothing(ledger: Ledger, readers: FakeReaders) -> None:
+    readers.gate.clear()
+    ledger.write(record("1"))
+    flushing = asyncio.create_task(ledger.flush_decisions())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+    flushing.cancel()
+    readers.gate.set()
+    await ledger.flush_decisions()
+
+    assert readers.decisions == ["1"]
+
+
+async def test_the_tracer_never_learns_what_was_answered(ledger: Ledger, readers: FakeReaders) -> None:
+    report = EnsembleReport(1, 1, 1, "majority_vote", "b", None, 1.0, False, False, [Vote("b", "a secret", 1.0)])
+    ledger.write(replace(record("1"), ensemble=report))
+
+    await flushed(ledger)
+
+    assert "a secret" not in readers.seen_by_tracer
+    assert readers.decisions == ["1"]
+
+
+async def test_with_measuring_off_the_tracer_hears_nothing(readers: FakeReaders) -> None:
+    ledger = Ledger(readers, measuring=False)
+    ledger.write(record("1"))
+
+    await flushed(ledger)
+
+    assert (readers.decisions, readers.measurements) == (["1"], [])
+
+
+async def test_a_reader_that_breaks_does_not_end_the_loop(ledger: Ledger, readers: FakeReaders) -> None:
+    readers.breaks = True
+    ledger.write(record("1"))
+    await flushed(ledger)
+    readers.breaks = False
+
+    await flushed(ledger)
+
+    assert readers.decisions == ["1"]

@@ -11,6 +11,8 @@ GENERATED = """global
     maxconn 4096
 defaults
     mode http
+    option splice-request
+    option splice-response
     errorfile 502 /tmp/500.http
     errorfile 503 /tmp/500.http
 frontend prometheus
@@ -64,6 +66,13 @@ def test_plain_text_errors_of_serve_become_the_envelope() -> None:
 
 def test_headers_that_steer_serve_are_taken_from_callers() -> None:
     assert "http-request del-header x-request-timeout-seconds" in adjusted(GENERATED, PAGES)
+
+
+def test_a_request_is_not_spliced_so_that_a_client_who_leaves_is_noticed() -> None:
+    config = adjusted(GENERATED, PAGES)
+
+    assert "splice-request" not in config
+    assert "option splice-response" in config
 
 
 def test_adjusting_twice_changes_nothing() -> None:
