@@ -27,7 +27,7 @@ def play(small: bool, port: int | None, console: Console) -> None:
         shown.print(f"Starting Ray, the gateway and {len(weights)} models, each in an actor of its own ...")
         with gateway_to_be as server:
             with GatewayClient(server.url) as gateway:
-                shown.print(ensemble_table(QUESTION, gateway.complete(MODEL, QUESTION, max_tokens=200)))
+                shown.print(ensemble_table(QUESTION, gateway.complete(MODEL, QUESTION, max_tokens=200, temperature=0)))
             print(f"READY {server.url}", file=out, flush=True)
             shown.print(_try_it(server.url), highlight=False, markup=False, soft_wrap=True)
             server.wait()

@@ -129,9 +129,10 @@ def retire(namespace: str, drain_within_s: float) -> None:
         root = Remote(SUPERVISOR, namespace).handle()
     except SupervisorError:
         return
-    for step, patience_s in ((root.drain.remote(drain_within_s), drain_within_s + 5), (root.stop.remote(), 15.0)):
-        with contextlib.suppress(RayError, LLMError):
-            ray.get(step, timeout=patience_s)
+    with contextlib.suppress(RayError, LLMError):
+        ray.get(root.drain.remote(drain_within_s), timeout=drain_within_s + 5)
+    with contextlib.suppress(RayError, LLMError):
+        ray.get(root.stop.remote(), timeout=15)
     ray.kill(root, no_restart=True)
 
 

@@ -83,6 +83,11 @@ class RunningGateway:
         shutil.rmtree(self.temporary, ignore_errors=True)
 
     @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def returncode(self) -> int | None:
         assert self._process is not None
         return self._process.poll()
