@@ -105,8 +105,15 @@ class Server:
                 _temp_dir=str(self._island.ray_folder),
                 _node_ip_address="127.0.0.1",
             )
-        else:
+            return
+        from ray._private.authentication.authentication_token_setup import maybe_enable_token_auth_if_token_available
+
+        # Ray looks for the user's token by itself only where it also looks for the cluster.
+        maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
+        try:
             ray.init(address=ray_config.address, namespace=ray_config.namespace, log_to_driver=False)
+        except ConnectionError as error:
+            raise LLMError(f"No Ray answers at {ray_config.address}, or it does not take this user's token.") from error
 
     def _deploy(self) -> None:
         from ray import serve

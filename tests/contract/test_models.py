@@ -12,9 +12,7 @@ def test_every_model_and_backend_is_listed_models_first(client: OpenAI) -> None:
     assert len(names) == len(set(names))
 
 
-@pytest.mark.parametrize(
-    ("name", "kind", "detail"), [("first", "strategy", "failover"), ("far", "provider", "openai")]
-)
+@pytest.mark.parametrize(("name", "kind", "detail"), [("first", "strategy", "failover"), ("far", "provider", "openai")])
 def test_a_name_says_what_is_behind_it(client: OpenAI, name: str, kind: str, detail: str) -> None:
     model = client.models.retrieve(name)
 

@@ -36,7 +36,7 @@ def asking(gateway: RunningGateway, model: str, callers: int = 3) -> Iterator[li
         over.set()
         for thread in threads:
             thread.join(90)
-    assert [repr(error) for error in broken] == []
+    assert not broken, [repr(error) for error in broken]
 
 
 def envelope(response: httpx.Response) -> dict[str, object]:

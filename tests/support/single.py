@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.support.running_gateway import RunningGateway
@@ -16,6 +17,12 @@ def single(folder: Path, says: str) -> Path:
     path = folder / "single.yaml"
     path.write_text(f"backends:\n  only: {{provider: scripted, script: {{reply: {says}}}}}\n")
     return path
+
+
+def content(reply: httpx.Response) -> str:
+    """The answer's text; fails for anything but an answer."""
+    assert reply.status_code == 200, reply.text
+    return str(reply.json()["choices"][0]["message"]["content"])
 
 
 @pytest.fixture
