@@ -19,9 +19,8 @@ from ray import serve
 from ray.serve import Application, Deployment
 
 from actors.backend import Backend
-from actors.edge.config import Config
-from actors.edge.config_consistency import is_loopback
-from actors.edge.config_file import load_config
+from actors.config.file import load_config
+from actors.config.settings import Config
 from actors.edge.http import HttpApp
 from actors.edge.ledger import Ledger
 from actors.edge.ray_links import ReplicaLinks, bound_host, replica_name
@@ -33,6 +32,7 @@ from actors.orchestrating.scene import Cast
 from actors.orchestrator import Orchestrator
 from actors.protocol.clock import SYSTEM_CLOCK
 from actors.protocol.errors import ConfigError
+from actors.protocol.hosts import is_loopback
 from actors.protocol.messages import Role
 from actors.protocol.ports import ModelPort, Provider
 from actors.router import Router

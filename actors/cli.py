@@ -38,8 +38,8 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Instead of server.port; 0 takes a free one.")] = None,
 ) -> None:
     """Starts the gateway, prints `READY http://HOST:PORT`, and serves until it is told to stop."""
-    from actors.edge.config_file import load_config
-    from actors.edge.config_notices import notices
+    from actors.config.file import load_config
+    from actors.config.notices import notices
     from actors.server import Server, own_stdout, until_stopped
     from actors.wiring import check_backend
 
@@ -54,8 +54,8 @@ def serve(
 @app.command()
 def check(config: ConfigPath) -> None:
     """Reads a configuration and lists every problem in it; exit status 1 if there is one."""
-    from actors.edge.config_file import check_config, load_config
-    from actors.edge.config_notices import notices
+    from actors.config.file import check_config, load_config
+    from actors.config.notices import notices
     from actors.wiring import check_backend
 
     problems = check_config(config, check_backend)

@@ -5,7 +5,7 @@ from pathlib import Path
 from rich.console import Console
 
 import actors
-from actors.edge.config_file import load_config
+from actors.config.file import load_config
 from actors.edge.http_client import GatewayClient
 from actors.edge.screens import ensemble_table
 from actors.providers.catalogue_view import pull_with_progress

@@ -16,7 +16,7 @@ from typing import Any, TextIO
 
 import httpx
 
-from actors.edge.config import Config
+from actors.config.settings import Config
 from actors.island.island import Island, vital_children
 from actors.island.ports import is_free
 from actors.protocol.clock import Deadline

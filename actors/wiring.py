@@ -7,7 +7,7 @@ from typing import assert_never
 
 from pydantic import SecretStr
 
-from actors.edge.config import BackendConfig, Config, LlamaCppBackend, OpenAIBackend, ScriptedBackend
+from actors.config.settings import BackendConfig, Config, LlamaCppBackend, OpenAIBackend, ScriptedBackend
 from actors.protocol.ports import Provider
 from actors.providers.catalogue import resolve
 from actors.providers.llama_cpp import LlamaCpp

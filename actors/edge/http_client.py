@@ -8,8 +8,8 @@ from typing import Self
 import httpx
 import orjson
 
-from actors.edge.config_consistency import is_loopback
 from actors.protocol.errors import BackendUnavailable, LLMError
+from actors.protocol.hosts import is_loopback
 from actors.protocol.messages import JsonObject
 
 

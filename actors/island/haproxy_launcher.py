@@ -56,6 +56,8 @@ def adjusted(config: str, pages: dict[int, Path]) -> str:
     config = re.sub(r"^\s*errorfile \d+ .*\n", "", config, flags=re.MULTILINE)
     # With it, HAProxy misses now and then that a client has left whose body came in a packet of its own.
     config = re.sub(r"^\s*option splice-request\s*\n", "", config, flags=re.MULTILINE)
+    # A caller's first request on a connection that was used before would, when the replica dies, get no answer at all.
+    config = config.replace("http-reuse always", "http-reuse safe")
     files = "".join(f"    errorfile {status} {path}\n" for status, path in pages.items())
     config = config.replace("defaults\n", f"# adjusted by troupe\ndefaults\n{files}", 1)
     stripped = "".join(f"    http-request del-header {name}\n" for name in SERVE_HEADERS)

@@ -1,5 +1,7 @@
 """Does every mistake get its status, OpenAI's envelope and a message that helps?"""
 
+from typing import Any
+
 import httpx
 import openai
 import pytest
@@ -82,7 +84,7 @@ def test_a_body_that_is_no_request_is_a_400_that_says_why(
     ],
 )
 def test_a_wrong_parameter_is_a_400_that_names_it(
-    gateway: RunningGateway, model: str, parameters: dict[str, object], param: str
+    gateway: RunningGateway, model: str, parameters: dict[str, Any], param: str
 ) -> None:
     reply = gateway.post(model, **parameters)
 

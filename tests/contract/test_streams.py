@@ -61,7 +61,7 @@ def test_words_arrive_while_the_model_still_writes(gateway: RunningGateway) -> N
 
 
 def test_a_stream_that_breaks_off_raises_instead_of_ending(client: OpenAI) -> None:
-    words = []
+    words: list[str] = []
 
     with (
         pytest.raises(APIError) as broken,

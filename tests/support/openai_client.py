@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from openai import OpenAI
+from openai import OpenAI, Stream
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic import BaseModel
 
@@ -19,8 +19,11 @@ def ask(client: OpenAI, model: str, text: str = QUESTION, **parameters: Any) -> 
 
 def streamed(client: OpenAI, model: str, text: str = QUESTION, **parameters: Any) -> list[ChatCompletionChunk]:
     """All chunks of a streamed reply."""
-    messages = [{"role": "user", "content": text}]
-    with client.chat.completions.create(model=model, messages=messages, stream=True, **parameters) as chunks:  # type: ignore[call-overload]
+    stream = client.chat.completions.create(
+        model=model, messages=[{"role": "user", "content": text}], stream=True, **parameters
+    )
+    assert isinstance(stream, Stream)
+    with stream as chunks:
         return list(chunks)
 
 

@@ -18,8 +18,9 @@ ALLOWED: dict[str, set[str]] = {
     "orchestrating": {"protocol", *PURE},
     "island": {"protocol"},
     "providers": {"protocol", *PURE},
+    "config": {"protocol", *PURE},
     "edge": {"protocol", *PURE},
-    "shells": {"protocol", *PURE, "orchestrating", "island", "providers", "edge", "shells"},
+    "shells": {"protocol", *PURE, "orchestrating", "island", "providers", "config", "edge", "shells"},
 }
 IMPURE_MODULES = {"ray", "aiohttp", "httpx", "pydantic", "starlette", "typer", "rich"}
 

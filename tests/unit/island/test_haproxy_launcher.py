@@ -24,6 +24,7 @@ backend default_backend
     http-request return status 404 content-type text/plain lf-string "Path \\'%[path]\\' not found."
 backend http-troupe
     log global
+    http-reuse always
 listen stats
   bind *:8404
   stats enable
@@ -73,6 +74,13 @@ def test_a_request_is_not_spliced_so_that_a_client_who_leaves_is_noticed() -> No
 
     assert "splice-request" not in config
     assert "option splice-response" in config
+
+
+def test_a_first_request_never_takes_a_used_connection_whose_loss_goes_unanswered() -> None:
+    config = adjusted(GENERATED, PAGES)
+
+    assert "http-reuse safe" in config
+    assert "http-reuse always" not in config
 
 
 def test_adjusting_twice_changes_nothing() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from actors.edge.config_file import check_text, parse_config
+from actors.config.file import check_text, parse_config
 from actors.protocol.errors import ConfigError
 
 SECRET = "s3cret-Value"

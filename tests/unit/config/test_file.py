@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from actors.edge.config_backends import BackendConfig, ScriptedBackend
-from actors.edge.config_file import check_config, check_text, load_config, parse_config
+from actors.config.backends import BackendConfig, ScriptedBackend
+from actors.config.file import check_config, check_text, load_config, parse_config
 from actors.protocol.errors import ConfigError
 
 BACKENDS = "backends: {qwen: {provider: scripted}, smol: {provider: scripted}}\n"

@@ -8,7 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.edge.config_file import check_text, parse_config
+from actors.config.file import check_text, parse_config
 
 CLUSTER = Path(__file__).parents[3] / "cluster"
 DEMO = (CLUSTER / "demo.yaml").read_text()

@@ -4,12 +4,12 @@ Works on plain mappings that need not be valid otherwise, so that a bad number i
 what has the wrong type is passed over, the schema reports it.
 """
 
-import ipaddress
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 
-from actors.edge.config_problems import Finding, FromEnv, KeyPath, listed, nearest, shown
+from actors.config.problems import Finding, FromEnv, KeyPath, listed, nearest, shown
+from actors.protocol.hosts import is_loopback
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}")  # names go into URLs, headers and actor names
 
@@ -27,14 +27,6 @@ def inconsistencies(config: Section) -> list[Finding]:
         *(found for name in models for found in _misfits_of_model(name, _section(models, name), names)),
         *_cycles({name: _references(name, _section(models, name)) for name in models}),
     ]
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server on that host."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def api_key_name(index: int, given: object) -> object:

@@ -9,10 +9,10 @@ from typing import Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from actors.edge.config_backends import BackendConfig, LlamaCppBackend, OpenAIBackend, ScriptedBackend
-from actors.edge.config_consistency import api_key_name, inconsistencies
-from actors.edge.config_problems import path_text, shown
-from actors.edge.config_values import (
+from actors.config.backends import BackendConfig, LlamaCppBackend, OpenAIBackend, ScriptedBackend
+from actors.config.consistency import api_key_name, inconsistencies
+from actors.config.problems import path_text, shown
+from actors.config.values import (
     Dollars,
     Seconds,
     Secret,

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from actors.edge.config import Config
-from actors.edge.config_backends import BackendConfig
-from actors.edge.config_consistency import inconsistencies
-from actors.edge.config_problems import Finding, Place, Problem, path_text
-from actors.edge.config_schema import schema_findings
-from actors.edge.config_yaml import Document, Unreadable, read_document
+from actors.config.backends import BackendConfig
+from actors.config.consistency import inconsistencies
+from actors.config.document import Document, Unreadable, read_document
+from actors.config.problems import Finding, Place, Problem, path_text
+from actors.config.schema import schema_findings
+from actors.config.settings import Config
 from actors.protocol.errors import ConfigError, LLMError
 
 BACKEND: TypeAdapter[BackendConfig] = TypeAdapter(BackendConfig)

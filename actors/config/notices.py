@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from actors.edge.config import Config
+from actors.config.settings import Config
 
 
 def notices(config: Config) -> list[str]:

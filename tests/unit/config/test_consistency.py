@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from actors.edge.config_consistency import inconsistencies, is_loopback
-from actors.edge.config_problems import path_text
+from actors.config.consistency import inconsistencies
+from actors.config.problems import path_text
 
 BACKENDS: dict[str, object] = {"qwen": {}, "smol": {}}
 
@@ -125,8 +125,3 @@ def test_one_api_key_under_two_names_is_reported_without_being_shown() -> None:
 )
 def test_what_has_the_wrong_type_is_left_to_the_schema(broken: dict[str, object]) -> None:
     assert inconsistencies(broken) == []
-
-
-def test_only_this_machine_is_loopback() -> None:
-    assert [is_loopback(host) for host in ("127.0.0.1", "127.1.2.3", "::1", "localhost")] == [True] * 4
-    assert [is_loopback(host) for host in ("0.0.0.0", "::", "10.0.0.1", "example.test", "")] == [False] * 5

@@ -1,7 +1,7 @@
 import pytest
 
-from actors.edge.config_problems import FromEnv, Place, path_text
-from actors.edge.config_yaml import MAX_VALUES, Document, Unreadable, read_document
+from actors.config.document import MAX_VALUES, Document, Unreadable, read_document
+from actors.config.problems import FromEnv, Place, path_text
 
 ENVIRONMENT = {"PORT": "8000", "EMPTY": "", "API_KEY": "s3cret"}
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from actors.edge.config import Config, LlamaCppBackend, OpenAIBackend, ScriptedBackend
+from actors.config.settings import Config, LlamaCppBackend, OpenAIBackend, ScriptedBackend
 from actors.protocol.errors import ConfigError
 from actors.routing.table import BackendRecord, ModelRecord, Price, Supports
 

@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
-from actors.edge.config import (
+from actors.config.backends import PROVIDERS, AnyBackend, PriceConfig, SupportsConfig
+from actors.config.document import Document
+from actors.config.problems import Finding, FromEnv, KeyPath, is_secret, listed, nearest, shown
+from actors.config.settings import (
     ApiKey,
     CacheConfig,
     Config,
@@ -16,10 +19,7 @@ from actors.edge.config import (
     ServerConfig,
     TracingConfig,
 )
-from actors.edge.config_backends import PROVIDERS, AnyBackend, PriceConfig, SupportsConfig
-from actors.edge.config_problems import Finding, FromEnv, KeyPath, is_secret, listed, nearest, shown
-from actors.edge.config_values import Section, refused_name
-from actors.edge.config_yaml import Document
+from actors.config.values import Section, refused_name
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic_core import PydanticCustomError
 
-from actors.edge.config_problems import listed, nearest
+from actors.config.problems import listed, nearest
 
 PLANNED: Mapping[str, Sequence[str]] = {
     "provider": ("anthropic",),

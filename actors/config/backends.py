@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, field_validator
 from pydantic_core import PydanticCustomError
 
-from actors.edge.config_values import Count, Dollars, Number, Seconds, Secret, Section, Text, Whole, plain
+from actors.config.values import Count, Dollars, Number, Seconds, Secret, Section, Text, Whole, plain
 from actors.routing.table import BackendRecord, Price, Supports
 
 

@@ -1,7 +1,7 @@
 """Notices: a setting without effect is said to be one."""
 
-from actors.edge.config_file import parse_config
-from actors.edge.config_notices import notices
+from actors.config.file import parse_config
+from actors.config.notices import notices
 
 BASE = "backends: {a: {provider: scripted}}\n"
 

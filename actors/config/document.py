@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode
 
-from actors.edge.config_problems import Finding, FromEnv, KeyPath, Place, is_secret, nearest, shown
+from actors.config.problems import Finding, FromEnv, KeyPath, Place, is_secret, nearest, shown
 
 ENV_PREFIX = "env:"
 MAX_VALUES = 50_000  # aliases of aliases grow exponentially; a thousand backends are 20,000 values

@@ -1,0 +1,1 @@
+"""What has the operator asked for, and can it be had?"""
