@@ -55,7 +55,7 @@ def test_a_gateway_that_is_told_to_stop_ends_cleanly_and_leaves_nothing(start: S
     gateway = start(single(tmp_path, "yes"))
     gateway.post("only")
 
-    returncode = gateway.stop(signal.SIGTERM)
+    returncode = gateway.stop(signal.SIGTERM, within_s=10)
 
     assert returncode == 0
     assert gateway.stdout == f"READY {gateway.url}\n"

@@ -61,11 +61,11 @@ class RunningGateway:
         self._instance = self._learn_instance()
         return self
 
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Signals the gateway; returns its exit status."""
+    def stop(self, number: signal.Signals = signal.SIGTERM, within_s: float = STOP_WITHIN_S) -> int:
+        """Signals the gateway; returns its exit status. Raises `TimeoutExpired` if that takes longer."""
         assert self._process is not None
         self._process.send_signal(number)
-        return self._process.wait(STOP_WITHIN_S)
+        return self._process.wait(within_s)
 
     def close(self) -> None:
         """Ends the gateway, however it is, with all that it started, and removes its files."""
