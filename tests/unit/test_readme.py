@@ -14,7 +14,9 @@ BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, flags=re.MULTILINE | re.DOT
 
 @pytest.mark.parametrize("text", [text for kind, text in BLOCKS if kind == "yaml"])
 def test_a_configuration_in_the_readme_can_be_used(text: str) -> None:
-    assert check_text(text, environment={"BIG_KEY": "sk-x"}) == []
+    environment = dict.fromkeys(re.findall(r"env:(\w+)", text), "sk-x")
+
+    assert check_text(text, environment=environment) == []
 
 
 @pytest.mark.parametrize("text", [text for kind, text in BLOCKS if kind == "python"])
