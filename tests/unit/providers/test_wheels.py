@@ -56,7 +56,7 @@ def test_a_package_that_pip_cannot_find_is_named(folder: Path) -> None:
 def silent_index(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
     with socket.create_server(("127.0.0.1", 0)) as server:
         monkeypatch.delenv("PIP_NO_INDEX")
-        monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{server.getsockname()[1]}/simple")
+        monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{server.getsockname()[1]}/index")
         server.settimeout(20)
         yield server
 
@@ -78,7 +78,7 @@ def test_an_interruption_ends_pip(silent_index: socket.socket, folder: Path) -> 
 
 
 def test_pips_complaint_is_told_without_addresses() -> None:
-    log = "WARNING: retry\nERROR: 403 for https://user:secret@index.test/simple/x/\nERROR: No matching distribution\n"
+    log = "WARNING: retry\nERROR: 403 for https://user:secret@index.test/x/\nERROR: No matching distribution\n"
 
     assert summary(log) == "403 for (address)  No matching distribution"
 
