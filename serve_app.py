@@ -23,10 +23,12 @@ from actors.config.file import load_config
 from actors.config.settings import Config
 from actors.edge.http import HttpApp
 from actors.edge.ledger import Ledger
-from actors.edge.ray_links import ReplicaLinks, bound_host, replica_name
+from actors.edge.listener import Listener
+from actors.edge.ray_links import ReplicaLinks, bound_host, replica_id
 from actors.edge.ray_ports import OPTIMIZER, ROUTER, SUPERVISOR, TRACER, HostedModel, backend_actor
 from actors.edge.ray_stage import Sources, Stage, end_self
 from actors.ensemble import Ensemble
+from actors.island.haproxy_launcher import socket_address
 from actors.optimizer import Optimizer
 from actors.orchestrating.scene import Cast
 from actors.orchestrator import Orchestrator
@@ -42,6 +44,8 @@ from actors.tracer import Tracer
 from actors.wiring import check_backend, fingerprint, lease_of, provider_of, provider_under
 
 ONGOING_REQUESTS = 10_000  # overload is refused by the app, in our envelope, not by Serve
+GRACE_S = 10.0  # from Serve's word to stop to the end of a replica
+DRAIN_WITHIN_S = 8  # of it, for the requests that run
 
 
 def build_app(args: Mapping[str, str]) -> Application:
@@ -67,7 +71,7 @@ def application(config: Config, start_folder: Path, instance: str = "") -> Appli
         ray_actor_options={"num_cpus": 0},
         health_check_period_s=1,
         health_check_timeout_s=2,
-        graceful_shutdown_timeout_s=10,
+        graceful_shutdown_timeout_s=GRACE_S,
         logging_config={"enable_access_log": False, "log_level": "WARNING"},
     )
     state_path = str(config.optimizer.state_path(start_folder))
@@ -88,19 +92,21 @@ class EnsembleReplica(Ensemble):
         ledger = Ledger(links, measuring=config.tracing.enabled)
         switchboard = Switchboard(config)
         orchestrator = Orchestrator(Cast(switchboard.port_for, random.Random()), ledger.write)
-        super().__init__(replica_name(), first_table(config, edition), links, orchestrator, ledger)
-        self._config = config
-        self._instance = instance or config.ray.namespace
+        super().__init__(f"ensemble:{replica_id()}", first_table(config, edition), links, orchestrator, ledger)
         self._switchboard = switchboard
+        keys = [(key.name, key.key.get_secret_value()) for key in config.server.api_keys]
+        max_body_bytes = config.server.max_body_mb * 1024 * 1024
+        self._app = HttpApp(self, keys, max_body_bytes, instance=instance or config.ray.namespace)
+        self._listener = Listener(self._app, socket_address(replica_id()), DRAIN_WITHIN_S)
         await self.start()
+        self._listener.start()
 
     async def __del__(self) -> None:  # Serve awaits destructors
+        await self._listener.close()
         await self.stop()
 
     def __serve_build_asgi_app__(self) -> HttpApp:
-        server = self._config.server
-        keys = [(key.name, key.key.get_secret_value()) for key in server.api_keys]
-        return HttpApp(self, keys, server.max_body_mb * 1024 * 1024, instance=self._instance)
+        return self._app
 
 
 class Switchboard:

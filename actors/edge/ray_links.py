@@ -57,6 +57,6 @@ async def bound_host() -> str:
     return str((await controller.get_http_config.remote()).host)
 
 
-def replica_name() -> str:
-    """This replica's name within its deployment."""
-    return f"ensemble:{serve.get_replica_context().replica_id.unique_id}"
+def replica_id() -> str:
+    """This replica's id within its deployment, as Serve gave it."""
+    return serve.get_replica_context().replica_id.unique_id

@@ -1,4 +1,4 @@
-"""How is Ray Serve's HAProxy made to stay on loopback, to speak our error envelope and to die with its parent?
+"""How is Ray Serve's HAProxy made to stay on loopback, to call our replicas directly and to speak our error envelope?
 
 Ray starts this program in the place of HAProxy, with a configuration that it has just generated. It adjusts that file
 and then becomes HAProxy (same process id: Ray compares them). It runs on the standard library alone and quickly, since
@@ -10,12 +10,15 @@ import json
 import os
 import re
 import signal
+import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 BINARY_VARIABLE = "TROUPE_HAPROXY_BINARY"
 
 PR_SET_PDEATHSIG = 1
+SOCKET_NAME_BYTES = 107  # HAProxy fills names in the abstract namespace up to what the kernel's structure holds
 
 # What HAProxy says itself: status -> (reason, our type, our code, message).
 OWN_ERRORS = {
@@ -29,6 +32,13 @@ OWN_ERRORS = {
 
 # Serve obeys these client headers with plain-text answers and by ignoring disconnects: callers may not send them.
 SERVE_HEADERS = ("x-request-timeout-seconds", "x-request-disconnect-disabled")
+
+# The caller's id, or a new one, on every response: Serve's custom, kept where requests do not pass through Serve.
+REQUEST_ID = """\
+    http-request set-var(txn.request_id) req.hdr(x-request-id)
+    http-request set-var-fmt(txn.request_id) "%[uuid()]" if !{ var(txn.request_id) -m found }
+    http-after-response set-header x-request-id %[var(txn.request_id)]
+"""
 
 
 def envelope(status: int) -> str:
@@ -47,10 +57,35 @@ def error_page(status: int) -> str:
     )
 
 
-def adjusted(config: str, pages: dict[int, Path]) -> str:
-    """The configuration with our bindings and errors. Unknown text stays; applying it twice changes nothing."""
+def socket_name(replica: str) -> str:
+    """The name, in Linux's abstract namespace, of the socket on which a replica listens itself."""
+    return f"troupe-{replica}"
+
+
+def socket_address(replica: str) -> bytes:
+    """The same as the kernel takes it."""
+    return b"\0" + socket_name(replica).encode().ljust(SOCKET_NAME_BYTES, b"\0")
+
+
+def listens(replica: str) -> bool:
+    """Whether a replica of that name takes requests on a socket of its own, on this machine."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as attempt:
+        attempt.settimeout(1.0)
+        try:
+            attempt.connect(socket_address(replica))
+        except OSError:
+            return False
+    return True
+
+
+def adjusted(config: str, pages: dict[int, Path], listens: Callable[[str], bool] = listens) -> str:
+    """The configuration with our bindings, errors and ways. Unknown text stays; applying it twice changes nothing.
+
+    `listens` tells of a replica, by the last part of its name, whether it can be called directly.
+    """
     if "# adjusted by troupe" in config:
         return config
+    config = _quiet(_direct(config, listens))
     for section in ("frontend prometheus", "listen stats"):  # the front itself listens where it was told to
         config = re.sub(rf"^({section}\n\s*bind )(?:\*|):(\d+)\s*$", r"\g<1>127.0.0.1:\2", config, flags=re.MULTILINE)
     config = re.sub(r"^\s*errorfile \d+ .*\n", "", config, flags=re.MULTILINE)
@@ -61,7 +96,7 @@ def adjusted(config: str, pages: dict[int, Path]) -> str:
     files = "".join(f"    errorfile {status} {path}\n" for status, path in pages.items())
     config = config.replace("defaults\n", f"# adjusted by troupe\ndefaults\n{files}", 1)
     stripped = "".join(f"    http-request del-header {name}\n" for name in SERVE_HEADERS)
-    config = config.replace("frontend http_frontend\n", f"frontend http_frontend\n{stripped}", 1)
+    config = config.replace("frontend http_frontend\n", f"frontend http_frontend\n{stripped}{REQUEST_ID}", 1)
     restarting = _returned("http-request", 503)
     config = re.sub(
         r"^(backend default_backend\n)\s*http-request return .*$",
@@ -72,6 +107,25 @@ def adjusted(config: str, pages: dict[int, Path]) -> str:
     # What Serve itself answers carries no id of ours and is plain text.
     foreign = _returned("http-response", 503) + " if { status ge 400 } !{ res.hdr(x-troupe-request-id) -m found }"
     return re.sub(r"^backend http-\S+\n", lambda found: f"{found[0]}    {foreign}\n", config, flags=re.MULTILINE)
+
+
+def _direct(config: str, listens: Callable[[str], bool]) -> str:
+    """Sends requests to the replicas' own sockets. Whether a replica is healthy is still asked where Serve says."""
+
+    def own_socket(found: re.Match[str]) -> str:
+        server, replica, host, port, options = found.groups()
+        if not listens(replica):
+            return found[0]
+        options = options.replace(" check", f" check addr {host} port {port}", 1)
+        return f"{server} abns@{socket_name(replica)}{options}"
+
+    server_line = r"^(\s*server SERVE_REPLICA\S*-(\w+)) ([\w.:\[\]]+):(\d+)( check.*)$"
+    return re.sub(server_line, own_socket, config, flags=re.MULTILINE)
+
+
+def _quiet(config: str) -> str:
+    """Without a log line per request, sent to whoever may listen at the port of syslog."""
+    return re.sub(r"^\s*(?:log global|option httplog|log 127\.0\.0\.1:514 .*)\n", "", config, flags=re.MULTILINE)
 
 
 def _returned(rule: str, status: int) -> str:

@@ -1,16 +1,21 @@
 """The launcher: what it changes in a configuration that Ray generated."""
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
 
-from actors.island.haproxy_launcher import OWN_ERRORS, adjusted, envelope, error_page
+from actors.island import haproxy_launcher
+from actors.island.haproxy_launcher import OWN_ERRORS, envelope, error_page, listens, socket_address
 
 GENERATED = """global
+    log 127.0.0.1:514 local0 info
     maxconn 4096
 defaults
     mode http
+    log global
+    option httplog
     option splice-request
     option splice-response
     errorfile 502 /tmp/500.http
@@ -25,11 +30,19 @@ backend default_backend
 backend http-troupe
     log global
     http-reuse always
+    server SERVE_REPLICA_troupe-ensemble-a1b2c3d4 127.0.0.1:30210 check observe layer4 on-error mark-down
+    server SERVE_REPLICA_troupe-ensemble-e5f6a7b8 10.0.0.7:30211 check observe layer4 on-error mark-down
+    server SERVE_PROXY_ACTOR-fallback-9eca652a 127.0.0.1:26002 check backup
 listen stats
   bind *:8404
   stats enable
 """
 PAGES = {status: Path(f"/run/{status}.http") for status in OWN_ERRORS}
+
+
+def adjusted(config: str, pages: dict[int, Path], listening: str = "a1b2c3d4") -> str:
+    """With the replicas that listen on sockets of their own on this machine."""
+    return haproxy_launcher.adjusted(config, pages, listens=lambda replica: replica in listening)
 
 
 def test_stats_and_metrics_move_to_loopback_and_the_front_stays() -> None:
@@ -81,6 +94,40 @@ def test_a_first_request_never_takes_a_used_connection_whose_loss_goes_unanswere
 
     assert "http-reuse safe" in config
     assert "http-reuse always" not in config
+
+
+def test_a_replica_on_this_machine_is_called_directly_and_checked_where_serve_says() -> None:
+    servers = [line for line in adjusted(GENERATED, PAGES).splitlines() if line.lstrip().startswith("server ")]
+
+    assert servers == [
+        "    server SERVE_REPLICA_troupe-ensemble-a1b2c3d4 abns@troupe-a1b2c3d4"
+        " check addr 127.0.0.1 port 30210 observe layer4 on-error mark-down",
+        "    server SERVE_REPLICA_troupe-ensemble-e5f6a7b8 10.0.0.7:30211 check observe layer4 on-error mark-down",
+        "    server SERVE_PROXY_ACTOR-fallback-9eca652a 127.0.0.1:26002 check backup",
+    ]
+
+
+def test_a_replica_listens_once_its_socket_does() -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(socket_address("unit-test"))
+        before = listens("unit-test")
+        listener.listen()
+        after = listens("unit-test")
+
+    assert (before, after, listens("unit-test")) == (False, True, False)
+
+
+def test_every_response_carries_a_request_id() -> None:
+    frontend = adjusted(GENERATED, PAGES).partition("frontend http_frontend\n")[2]
+
+    assert "http-after-response set-header x-request-id %[var(txn.request_id)]" in frontend
+
+
+def test_requests_are_not_told_to_whoever_listens_to_syslog() -> None:
+    config = adjusted(GENERATED, PAGES)
+
+    assert "httplog" not in config
+    assert "log " not in config
 
 
 def test_adjusting_twice_changes_nothing() -> None:

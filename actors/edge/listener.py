@@ -1,0 +1,61 @@
+"""How do requests reach a replica without the cost of Ray Serve's own handling of each of them?
+
+Serve decides which replicas there are, watches over them and tells HAProxy; but its path through a replica costs more
+than ours. So each replica also listens by itself, and our HAProxy launcher sends requests there.
+"""
+
+import asyncio
+import logging
+import socket
+
+import uvicorn
+from starlette.types import ASGIApp
+
+BACKLOG = 2048
+KEEP_ALIVE_S = 600  # HAProxy closes idle connections, never we: a request could be on its way
+
+
+class Listener:
+    """An HTTP server on a socket that has a name only on this machine (Linux's abstract namespace).
+
+    The name needs no port and no file, and vanishes with the process. Raises `OSError` where there is no such thing.
+    """
+
+    def __init__(self, app: ASGIApp, address: bytes, drain_within_s: int) -> None:
+        """`drain_within_s`: how long running requests may still take when it is closed."""
+        config = uvicorn.Config(
+            app,
+            loop="none",
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=drain_within_s,
+            backlog=BACKLOG,
+        )
+        self._server = uvicorn.Server(config)
+        self._serving: asyncio.Task[None] | None = None
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            self._socket.bind(address)
+        except OSError:
+            self._socket.close()
+            raise
+
+    def start(self) -> None:
+        """Takes requests from now on."""
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+        self._socket.listen(BACKLOG)
+        self._serving = asyncio.create_task(self._server.serve([self._socket]), name="that serves HTTP")
+
+    async def close(self) -> None:
+        """Takes no new connection, and returns when the running requests have ended or had their time."""
+        self._server.should_exit = True
+        if self._serving is None:
+            self._socket.close()
+        else:
+            await self._serving

@@ -1,0 +1,77 @@
+"""The listener: HTTP on a socket that only has a name."""
+
+import asyncio
+import uuid
+
+import httpx
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from actors.edge.listener import Listener
+
+
+def address() -> bytes:
+    return b"\0" + f"troupe-test-{uuid.uuid4().hex}".encode()
+
+
+def client(to: bytes) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=to.decode()), base_url="http://replica")
+
+
+async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+    await asyncio.sleep(0.05)
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+async def endless(scope: Scope, receive: Receive, send: Send) -> None:
+    await asyncio.Event().wait()
+
+
+async def test_requests_are_answered_on_a_name_without_a_port_or_a_file() -> None:
+    name = address()
+    listener = Listener(slow, name, drain_within_s=5)
+    listener.start()
+
+    async with client(name) as http:
+        reply = await http.get("/anything")
+
+    await listener.close()
+    assert (reply.status_code, reply.text) == (200, "ok")
+
+
+async def test_closing_lets_running_requests_finish_and_takes_no_new_ones() -> None:
+    name = address()
+    listener = Listener(slow, name, drain_within_s=5)
+    listener.start()
+
+    async with client(name) as http:
+        running = asyncio.create_task(http.get("/"))
+        await asyncio.sleep(0.02)
+        await listener.close()
+
+        assert (await running).text == "ok"
+        with pytest.raises(httpx.ConnectError):
+            await http.get("/")
+
+
+async def test_a_request_that_outlasts_its_time_is_ended() -> None:
+    name = address()
+    listener = Listener(endless, name, drain_within_s=0)
+    listener.start()
+
+    async with client(name) as http:
+        running = asyncio.create_task(http.get("/"))
+        await asyncio.sleep(0.02)
+        await listener.close()
+
+        assert (await running).status_code == 500
+
+
+async def test_a_name_is_taken_once() -> None:
+    name = address()
+    first = Listener(slow, name, drain_within_s=5)
+
+    with pytest.raises(OSError, match="in use"):
+        Listener(slow, name, drain_within_s=5)
+    await first.close()
