@@ -8,6 +8,7 @@ from actors.island import front
 
 CLAIMED_PORTS = front.settle_front()  # Ray Serve reads its settings when it is imported
 
+import gc
 import logging
 import random
 from collections.abc import Mapping
@@ -57,10 +58,11 @@ def build_app(args: Mapping[str, str]) -> Application:
     return application(load_config(Path(args["config"]), check_backend), Path.cwd())
 
 
-def application(config: Config, start_folder: Path, instance: str = "") -> Application:
+def application(config: Config, start_folder: Path, instance: str = "", edition: str | None = None) -> Application:
     """The deployment of a gateway. Relative paths are taken from `start_folder`, on the node where this runs.
 
-    `instance` is told by `/readyz`, so that whoever started this gateway knows its own.
+    `instance` is told by `/readyz`, so that whoever started this gateway knows its own. `edition` is that of a company
+    that was raised before.
     """
     node_id = ray.get_runtime_context().get_node_id() if ray.is_initialized() else None
     wrapped: Deployment = serve.deployment(serve.ingress()(EnsembleReplica))  # type: ignore[assignment]  # Ray's hint
@@ -68,15 +70,31 @@ def application(config: Config, start_folder: Path, instance: str = "") -> Appli
         name="ensemble",
         num_replicas=config.server.replicas,
         max_ongoing_requests=ONGOING_REQUESTS,
-        ray_actor_options={"num_cpus": 0},
+        ray_actor_options={"num_cpus": 0, "memory": 1},  # what needs nothing at all, Ray does not spread over nodes
         health_check_period_s=1,
         health_check_timeout_s=2,
         graceful_shutdown_timeout_s=GRACE_S,
         logging_config={"enable_access_log": False, "log_level": "WARNING"},
     )
     state_path = str(config.optimizer.state_path(start_folder))
-    edition = f"{int(SYSTEM_CLOCK.wall_s() * 1000):015d} {fingerprint(config, state_path)}"
-    return replica.bind(config, state_path, node_id, instance, edition)
+    return replica.bind(config, state_path, node_id, instance, edition or _edition_of(config, state_path))
+
+
+def raise_company(config: Config, start_folder: Path) -> str:
+    """Begins to create every actor of the company on this node, and returns its edition at once.
+
+    For a Ray on which no other company can be. The supervisor finds the others there, and the replicas the supervisor.
+    """
+    state_path = str(config.optimizer.state_path(start_folder))
+    edition = _edition_of(config, state_path)
+    stage = Stage(config.ray.namespace, ray.get_runtime_context().get_node_id())
+    for role in (root(config, state_path, stage, edition), *members(config, state_path, stage, edition)):
+        stage.raise_actor(role)
+    return edition
+
+
+def _edition_of(config: Config, state_path: str) -> str:
+    return f"{int(SYSTEM_CLOCK.wall_s() * 1000):015d} {fingerprint(config, state_path)}"
 
 
 class EnsembleReplica(Ensemble):
@@ -100,6 +118,7 @@ class EnsembleReplica(Ensemble):
         self._listener = Listener(self._app, socket_address(replica_id()), DRAIN_WITHIN_S)
         await self.start()
         self._listener.start()
+        settle_garbage_collection()
 
     async def __del__(self) -> None:  # Serve awaits destructors
         await self._listener.close()
@@ -131,9 +150,16 @@ class Switchboard:
 
 def root(config: Config, state_path: str, stage: Stage, edition: str) -> Role:
     """The supervisor's role, with those of all the actors that it creates."""
+    return Role(
+        SUPERVISOR, "supervisor", Supervisor, (members(config, state_path, stage, edition), stage, end_self, edition)
+    )
+
+
+def members(config: Config, state_path: str, stage: Stage, edition: str) -> list[Role]:
+    """The roles of all the actors that the supervisor looks after, in the order of their creation."""
     tables = first_table(config, edition)
     sources = Sources(stage)
-    roles = [
+    return [
         Role(TRACER, "tracer", Tracer, (end_self,)),
         Role(OPTIMIZER, "optimizer", Optimizer, (Path(state_path), list(config.backends), end_self)),
         Role(ROUTER, "router", Router, (tables.backends, tables.models, sources, end_self, tables.edition)),
@@ -147,12 +173,21 @@ def root(config: Config, state_path: str, stage: Stage, edition: str) -> Role:
             for name, backend in config.backends.items()
         ),
     ]
-    return Role(SUPERVISOR, "supervisor", Supervisor, (roles, stage, end_self, edition))
 
 
 def first_table(config: Config, edition: str) -> RoutingTable:
     """What is known before anything was measured or leased; tables of one configuration belong together."""
     return RoutingTable(0, config.backend_records(), config.model_records(), edition=edition.partition(" ")[2])
+
+
+def settle_garbage_collection() -> None:
+    """Spares requests the search for cycles among what was imported: a hundred thousand objects that stay.
+
+    The thresholds let a request's own objects, which are freed without it, come and go before a search begins.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 async def _refuse_open_door(config: Config) -> None:

@@ -4,9 +4,11 @@ It runs in every replica, and awaits nothing but the models themselves.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from functools import partial
 from math import inf
+from types import TracebackType
 
 from actors.edge import replies
 from actors.edge.gateway import ChatRequest, Reply, StreamedReply
@@ -55,13 +57,13 @@ class Orchestrator:
         """The answer as events. What fails before the first one is raised here or by the first step of `events`."""
         scene = self._scene(request, table)
         if not isinstance(scene.target, BackendRecord) and scene.target.is_ensemble:
-            told = replies.headers(None, 0, self._overhead_ms(request, scene), None)
+            told = replies.headers(None, 0, _overhead_ms(self._clock.monotonic_s() - request.received_s, scene), None)
             return StreamedReply(told, self._merged_events(request, scene))
         with self._ending_recorded(request, scene):
             opened = await self._player.open(scene.target, scene)
             if isinstance(opened, Failure):
                 raise opened.as_error()
-        overhead_ms = self._overhead_ms(request, scene)
+        overhead_ms = _overhead_ms(self._clock.monotonic_s() - request.received_s, scene)
         told = replies.headers(opened.backend, len(scene.attempts) + 1, overhead_ms, None)
         return StreamedReply(told, self._live_events(request, scene, opened, overhead_ms))
 
@@ -140,20 +142,9 @@ class Orchestrator:
 
     # ---- keeping the books ----
 
-    @contextmanager
-    def _ending_recorded(self, request: ChatRequest, scene: Scene, backend: str | None = None) -> Iterator[None]:
+    def _ending_recorded(self, request: ChatRequest, scene: Scene, backend: str | None = None) -> "_Ending":
         """Records a request that ends in an error, or because the caller has left."""
-        try:
-            yield
-        except LLMError as error:
-            self._finish(request, scene, error.backend or backend, error.code, error.status)
-            raise
-        except (asyncio.CancelledError, GeneratorExit):
-            self._finish(request, scene, backend, "cancelled", CLIENT_CLOSED_REQUEST)
-            raise
-        except Exception:  # a bug: the edge reports it, the books still close
-            self._finish(request, scene, backend, LLMError.code, LLMError.status)
-            raise
+        return _Ending(partial(self._finish, request, scene), backend)
 
     def _finish(
         self,
@@ -164,6 +155,7 @@ class Orchestrator:
         status: int = 200,
         overhead_ms: float | None = None,
     ) -> DecisionRecord:
+        elapsed_s = self._clock.monotonic_s() - request.received_s
         first_tokens_ms = (attempt.ttft_ms for attempt in scene.attempts if attempt.ttft_ms is not None)
         record = DecisionRecord(
             request_id=request.request_id,
@@ -173,8 +165,8 @@ class Orchestrator:
             backend=backend,
             outcome=outcome,
             status=status,
-            latency_ms=(self._clock.monotonic_s() - request.received_s) * 1000,
-            overhead_ms=self._overhead_ms(request, scene) if overhead_ms is None else overhead_ms,
+            latency_ms=elapsed_s * 1000,
+            overhead_ms=_overhead_ms(elapsed_s, scene) if overhead_ms is None else overhead_ms,
             stream=request.stream,
             ttft_ms=next(first_tokens_ms, None),
             attempts=tuple(scene.attempts),
@@ -185,6 +177,29 @@ class Orchestrator:
         self._on_finished(record)
         return record
 
-    def _overhead_ms(self, request: ChatRequest, scene: Scene) -> float:
-        elapsed_s = self._clock.monotonic_s() - request.received_s
-        return max(0.0, elapsed_s - scene.waited_s) * 1000
+
+class _Ending:
+    """A scope whose error, if it ends in one, closes the books."""
+
+    __slots__ = ("_backend", "_finish")
+
+    def __init__(self, finish: Callable[..., DecisionRecord], backend: str | None) -> None:
+        self._finish = finish
+        self._backend = backend
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
+        if error is None:
+            return
+        if isinstance(error, LLMError):
+            self._finish(error.backend or self._backend, error.code, error.status)
+        elif isinstance(error, asyncio.CancelledError | GeneratorExit):
+            self._finish(self._backend, "cancelled", CLIENT_CLOSED_REQUEST)
+        else:  # a bug: the edge reports it, the books still close
+            self._finish(self._backend, LLMError.code, LLMError.status)
+
+
+def _overhead_ms(elapsed_s: float, scene: Scene) -> float:
+    return max(0.0, elapsed_s - scene.waiting.waited_s) * 1000

@@ -64,7 +64,7 @@ class Player:
         if refusal := scene.exhausted():
             return Failure.of(refusal, backend.name, 0.0)
         try:
-            with self._cast.counted(backend.name), scene.waiting():
+            with self._cast.counted(backend.name), scene.waiting:
                 completion = await self._cast.port(backend, scene).complete(scene.call(**parameters))
         except LLMError as error:
             return Failure.of(error, backend.name, self._ms_since(started_s))
@@ -149,7 +149,7 @@ class Player:
             outcome = await self.play(judge, scene.asking(question.body))
             return reply_of(outcome.completion) if isinstance(outcome, Answer) else None
 
-        with scene.waiting():
+        with scene.waiting:
             return list(await asyncio.gather(*(reply_to(question) for question in questions)))
 
     # ---- streams ----
@@ -160,7 +160,7 @@ class Player:
             return Failure.of(refusal, backend.name, 0.0)
         chunks = self._counted(backend, scene)
         try:
-            with scene.waiting():
+            with scene.waiting:
                 first = await anext(chunks)
         except StopAsyncIteration:
             error: LLMError = MalformedAnswer(f"'{backend.name}' ended its stream without a word.", backend.name)

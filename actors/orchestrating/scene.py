@@ -1,8 +1,7 @@
 """What may one request still spend, what has it done so far, and through which gates does it reach the models?"""
 
 import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -23,8 +22,7 @@ QUEUE_PER_PERMIT = 4
 class Scene:
     """One request under way.
 
-    `waited_s` is the time in which it did nothing but wait for models; the rest is our own overhead. `report` is that
-    of the outermost ensemble, once it has ended.
+    `waiting` is entered whenever it waits for a model. `report` is that of the outermost ensemble, once it has ended.
     """
 
     request_id: str
@@ -36,17 +34,16 @@ class Scene:
     clock: Clock
     max_cost_usd: float | None = None
     attempts: list[Attempt] = field(default_factory=list)
-    waited_s: float = 0.0
     report: EnsembleReport | None = None
-    _waiting: int = 0
-    _waiting_since_s: float = 0.0
+    waiting: "Waiting" = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.waiting = Waiting(self.clock)
 
     @property
-    def leaves(self) -> list[str]:
+    def leaves(self) -> Sequence[str]:
         """The backends that may be asked for this request, each once."""
-        if isinstance(self.target, BackendRecord):
-            return [self.target.name]
-        return list(dict.fromkeys(leaf for member in self.target.members for leaf in self.table.leaves(member)))
+        return self.table.leaves_of(self.target)
 
     @property
     def has_alternatives(self) -> bool:
@@ -86,18 +83,46 @@ class Scene:
             return LLMRouterError(message, status=402, code="cost_limit")
         return None
 
-    @contextmanager
-    def waiting(self) -> Iterator[None]:
-        """Counts the time in which this request waits for at least one model."""
-        if self._waiting == 0:
-            self._waiting_since_s = self.clock.monotonic_s()
-        self._waiting += 1
-        try:
-            yield
-        finally:
-            self._waiting -= 1
-            if self._waiting == 0:
-                self.waited_s += self.clock.monotonic_s() - self._waiting_since_s
+
+class Waiting:
+    """Counts the time in which at least one of its blocks runs.
+
+    `waited_s` is the time in which a request did nothing but wait for models; the rest is our own overhead.
+    """
+
+    __slots__ = ("_clock", "_depth", "_since_s", "waited_s")
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._depth = 0
+        self._since_s = 0.0
+        self.waited_s = 0.0
+
+    def __enter__(self) -> None:
+        if self._depth == 0:
+            self._since_s = self._clock.monotonic_s()
+        self._depth += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._depth -= 1
+        if self._depth == 0:
+            self.waited_s += self._clock.monotonic_s() - self._since_s
+
+
+class Counted:
+    """Counts a call as under way while its block runs."""
+
+    __slots__ = ("_backend", "_in_flight")
+
+    def __init__(self, in_flight: dict[str, int], backend: str) -> None:
+        self._in_flight = in_flight
+        self._backend = backend
+
+    def __enter__(self) -> None:
+        self._in_flight[self._backend] = self._in_flight.get(self._backend, 0) + 1
+
+    def __exit__(self, *_: object) -> None:
+        self._in_flight[self._backend] -= 1
 
 
 class Cast:
@@ -123,14 +148,9 @@ class Cast:
         retries = 0 if backend.hosted and scene.has_alternatives else backend.max_retries
         return Retrying(limited, RetryPolicy(retries), scene.budget, self._rng, clock=scene.clock)
 
-    @contextmanager
-    def counted(self, backend: str) -> Iterator[None]:
-        """Counts a call as under way."""
-        self.in_flight[backend] = self.in_flight.get(backend, 0) + 1
-        try:
-            yield
-        finally:
-            self.in_flight[backend] -= 1
+    def counted(self, backend: str) -> Counted:
+        """A scope in which a call counts as under way."""
+        return Counted(self.in_flight, backend)
 
     def _gate(self, backend: BackendRecord) -> Gate:
         permits = backend.lease.max_concurrency if backend.lease else backend.max_concurrency

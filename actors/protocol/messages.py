@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from actors.protocol.errors import BackendError, LLMError
+from actors.protocol.sending import Sendable
 
 JsonObject = dict[str, Any]
 """A JSON object that is passed on whole: its keys belong to the OpenAI API or to an upstream, not to us."""
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Sendable):
     """Tokens that one or several calls consumed. `estimated` where no upstream counted them."""
 
     prompt_tokens: int
@@ -138,7 +139,7 @@ AttemptOutcome = Literal["ok", "cancelled"] | str
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(Sendable):
     """One upstream call that a request caused."""
 
     backend: str
@@ -209,7 +210,7 @@ class EnsembleReport:
 
 
 @dataclass(frozen=True, slots=True)
-class DecisionRecord:
+class DecisionRecord(Sendable):
     """What one request led to: sent to the optimizer and the tracer when it ends, kept for feedback.
 
     It holds no prompt and no answer text. `outcome` is `ok`, `cancelled` or an error code; `overhead_ms` is our own

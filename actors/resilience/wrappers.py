@@ -5,7 +5,8 @@ Their order is where they are nested; outermost first:
     Retrying(Limited(Observed(TimeLimited(port, ...), ...), gate), ...)
 
 so that every try takes a permit of its own, waiting for one is not held against the backend, and each upstream call
-is reported. Only `Gate` holds state between requests: the wrappers are cheap enough to be nested anew for each.
+is reported. Only `Gate` holds state between requests: the wrappers are cheap enough to be nested anew for each, and not
+frozen, since that would double what it costs to build them.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ from actors.resilience.limits import Gate
 from actors.resilience.retry import AttemptBudget, RetryPolicy, Sleep
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Limited:
     """Lets a call through when its backend's gate does; the permit is held until the answer or its stream ends."""
 
@@ -64,7 +65,7 @@ class Limits:
     stall_timeout_s: float = 15.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TimeLimited:
     """Ends a call that takes too long, or a stream that starts too late or falls silent, with `BackendTimeout`.
 
@@ -107,7 +108,7 @@ class TimeLimited:
         return BackendTimeout(f"'{self.backend}' {what} within {limit_s:.3g} s ({whose}).", self.backend)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Retrying:
     """Asks the same backend again after errors that another try may mend; a stream only before its first chunk.
 
@@ -170,7 +171,7 @@ class Retrying:
         return delay_s if delay_s is not None and self.budget.take() else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Observed:
     """Reports every call that reaches the backend, once it has ended, whatever way it ended.
 

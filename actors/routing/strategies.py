@@ -1,7 +1,8 @@
 """In which order should the members of a model be tried?
 
 Each strategy is a function of the routing table and of what this replica knows, and returns the members that may be
-asked, best first. Members whose circuit breaker is open are left out, unless nothing else remains.
+asked, best first. Members whose circuit breaker is open are left out, unless nothing else remains. What depends on the
+table alone is worked out once per table.
 """
 
 import random
@@ -27,6 +28,7 @@ class LocalView:
 
 
 Strategy = Callable[[ModelRecord, RoutingTable, LocalView], list[str]]
+Ranking = Callable[[Sequence[str], RoutingTable], Sequence[str]]
 
 
 def order(model: ModelRecord, table: RoutingTable, view: LocalView) -> list[str]:
@@ -35,13 +37,14 @@ def order(model: ModelRecord, table: RoutingTable, view: LocalView) -> list[str]
         strategy = STRATEGIES[model.strategy]
     except KeyError:
         raise LLMRouterError(f"The strategy '{model.strategy}' of model '{model.name}' is not known.") from None
-    ranked = strategy(model, table, view)
-    open_to_calls = [member for member in ranked if callable_now(member, table)]
-    return open_to_calls or ranked
+    return strategy(model, table, view)
 
 
 def callable_now(name: str, table: RoutingTable) -> bool:
     """Whether at least one backend behind this name has a breaker that is not open."""
+    backend = table.backends.get(name)
+    if backend is not None:
+        return backend.breaker != "open"
     return any(table.backends[leaf].breaker != "open" for leaf in table.leaves(name))
 
 
@@ -56,7 +59,7 @@ def best_backend(name: str, table: RoutingTable, view: LocalView) -> str:
 
 
 def in_given_order(model: ModelRecord, table: RoutingTable, view: LocalView) -> list[str]:
-    return list(model.members)
+    return list(_candidates(model, table))
 
 
 def by_weight(model: ModelRecord, table: RoutingTable, view: LocalView) -> list[str]:
@@ -64,29 +67,36 @@ def by_weight(model: ModelRecord, table: RoutingTable, view: LocalView) -> list[
 
     Source: Efraimidis and Spirakis 2006, "Weighted random sampling with a reservoir" (keys u^(1/w)).
     """
-    keys = {name: _weighted_key(_weight(name, table), view.rng) for name in model.members}
-    return sorted(model.members, key=lambda name: -keys[name])
+    draw = view.rng.random
+    weights = [(_weight(name, table), name) for name in _candidates(model, table)]
+    keys = {name: draw() ** (1.0 / weight) if weight > 0 else -1.0 for weight, name in weights}
+    return sorted(keys, key=keys.__getitem__, reverse=True)
 
 
 def in_turn(model: ModelRecord, table: RoutingTable, view: LocalView) -> list[str]:
-    members = [member for member in model.members if callable_now(member, table)] or list(model.members)
+    members = _candidates(model, table)
     start = view.next_turn(model.name) % len(members)
-    return members[start:] + members[:start]
+    return [*members[start:], *members[:start]]
 
 
 def least_busy(model: ModelRecord, table: RoutingTable, view: LocalView) -> list[str]:
     """Fewest of this replica's calls under way first; ties in the given order."""
-    return sorted(model.members, key=lambda name: _lowest(name, table, lambda leaf: view.in_flight.get(leaf.name, 0)))
+    calls, backends = view.in_flight.get, table.backends
+
+    def calls_under_way(name: str) -> int:
+        return calls(name, 0) if name in backends else min(calls(leaf, 0) for leaf in table.leaves(name))
+
+    return sorted(_candidates(model, table), key=calls_under_way)
 
 
 def fastest(model: ModelRecord, table: RoutingTable, view: LocalView) -> list[str]:
     """Lowest measured median latency first; what was never measured comes first, so that it gets measured."""
-    return sorted(model.members, key=lambda name: _lowest(name, table, lambda leaf: leaf.measured.p50_ms or 0.0))
+    return list(_once_per_table("fastest", model, table, _by_latency))
 
 
 def cheapest(model: ModelRecord, table: RoutingTable, view: LocalView) -> list[str]:
     """Lowest list price first (input and output tokens alike); hosted models are free, unknown prices come last."""
-    return sorted(model.members, key=lambda name: _lowest(name, table, _price))
+    return list(_once_per_table("cheapest", model, table, _by_price))
 
 
 STRATEGIES: Mapping[str, Strategy] = {
@@ -99,17 +109,46 @@ STRATEGIES: Mapping[str, Strategy] = {
 }
 
 
+def _candidates(model: ModelRecord, table: RoutingTable) -> Sequence[str]:
+    """The members that may be asked, in the given order."""
+    return _once_per_table("failover", model, table, _open_to_calls)
+
+
+def _once_per_table(strategy: str, model: ModelRecord, table: RoutingTable, rank: Ranking) -> Sequence[str]:
+    """The members in a ranking that depends on the table alone; remembered unless a caller chose the members."""
+    if not table.has_own_members(model):
+        return rank(model.members, table)
+    known = table.derived.ranked.get((strategy, model.name))
+    if known is None:
+        known = table.derived.ranked[strategy, model.name] = tuple(rank(model.members, table))
+    return known
+
+
+def _open_to_calls(members: Sequence[str], table: RoutingTable) -> Sequence[str]:
+    return [member for member in members if callable_now(member, table)] or members
+
+
+def _by_latency(members: Sequence[str], table: RoutingTable) -> Sequence[str]:
+    return _lowest_first(members, table, lambda leaf: leaf.measured.p50_ms or 0.0)
+
+
+def _by_price(members: Sequence[str], table: RoutingTable) -> Sequence[str]:
+    return _lowest_first(members, table, _price)
+
+
+def _lowest_first(
+    members: Sequence[str], table: RoutingTable, score: Callable[[BackendRecord], float]
+) -> Sequence[str]:
+    def lowest(name: str) -> float:
+        backend = table.backends.get(name)
+        return score(backend) if backend else min(score(table.backends[leaf]) for leaf in table.leaves(name))
+
+    return sorted(_open_to_calls(members, table), key=lowest)
+
+
 def _weight(name: str, table: RoutingTable) -> float:
-    return max(table.backends[leaf].weight for leaf in table.leaves(name))
-
-
-def _weighted_key(weight: float, rng: random.Random) -> float:
-    return rng.random() ** (1.0 / weight) if weight > 0 else -1.0
-
-
-def _lowest(name: str, table: RoutingTable, score: Callable[[BackendRecord], float]) -> float:
-    leaves: Sequence[str] = table.leaves(name)
-    return min(score(table.backends[leaf]) for leaf in leaves)
+    backend = table.backends.get(name)
+    return backend.weight if backend else max(table.backends[leaf].weight for leaf in table.leaves(name))
 
 
 def _price(backend: BackendRecord) -> float:

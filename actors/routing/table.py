@@ -4,17 +4,19 @@ A `RoutingTable` is immutable: the router publishes a new version, replicas repl
 """
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+import pickle
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from actors.protocol.errors import UnknownModel
+from actors.protocol.sending import Sendable
 
 BreakerState = Literal["closed", "open", "half_open"]
 
 
 @dataclass(frozen=True, slots=True)
-class Price:
+class Price(Sendable):
     """List price in US dollars per million tokens."""
 
     input_per_mtok: float
@@ -25,7 +27,7 @@ class Price:
 
 
 @dataclass(frozen=True, slots=True)
-class Supports:
+class Supports(Sendable):
     """What a backend's model can do beyond plain chat."""
 
     prefill: bool = False
@@ -47,7 +49,7 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class Measured(Sendable):
     """What was measured of a backend lately. `error_rate_01` is a share of calls; latencies are of whole calls."""
 
     in_flight: int = 0
@@ -57,7 +59,7 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
-class BackendRecord:
+class BackendRecord(Sendable):
     """One backend as a replica needs to know it. `hosted`: its weights live in its actor, it is called through that."""
 
     name: str
@@ -79,7 +81,7 @@ class BackendRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelRecord:
+class ModelRecord(Sendable):
     """What callers may put in `model`: members (backends or other models) and how they are played together."""
 
     name: str
@@ -98,6 +100,20 @@ class ModelRecord:
         return self.strategy == "ensemble"
 
 
+class Derived:
+    """What follows from one table, worked out when it is first asked for, so that no request works it out again.
+
+    A changed table begins with an empty one, and it does not travel: each process works out its own.
+    """
+
+    __slots__ = ("leaves", "pickled", "ranked")
+
+    def __init__(self) -> None:
+        self.leaves: dict[str, tuple[str, ...]] = {}
+        self.ranked: dict[tuple[str, str], tuple[str, ...]] = {}  # by strategy and model
+        self.pickled: bytes | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class RoutingTable:
     """Everything a replica needs to decide alone. `weights`: per task type, per backend, at least 0.
@@ -112,6 +128,14 @@ class RoutingTable:
     weights: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     draining: bool = False
     edition: str = ""
+    derived: Derived = field(default_factory=Derived, init=False, repr=False, compare=False)
+
+    def __reduce__(self) -> "tuple[Callable[[bytes], RoutingTable], tuple[bytes]]":
+        # One table goes to every replica, and of 1,000 rows it takes milliseconds to pickle.
+        if self.derived.pickled is None:
+            rows = (self.version, self.backends, self.models, self.weights, self.draining, self.edition)
+            self.derived.pickled = pickle.dumps(rows, pickle.HIGHEST_PROTOCOL)
+        return _unpickled, (self.derived.pickled,)
 
     def with_leases_of(self, older: "RoutingTable") -> "RoutingTable":
         """This table, with an older one's lease for each backend whose actor has not granted a new one yet."""
@@ -143,14 +167,32 @@ class RoutingTable:
         yield from self.models
         yield from (name for name in self.backends if name not in self.models)
 
-    def leaves(self, name: str) -> list[str]:
-        """The backends behind a name, each once, in order."""
-        if name in self.backends and name not in self.models:
-            return [name]
-        seen: dict[str, None] = {}
-        for member in self.models[name].members:
-            seen.update(dict.fromkeys(self.leaves(member)))
-        return list(seen)
+    def leaves(self, name: str) -> Sequence[str]:
+        """The backends behind a name, each once, in order. Raises `KeyError` for a name that does not exist."""
+        known = self.derived.leaves.get(name)
+        if known is None:
+            is_backend = name in self.backends and name not in self.models
+            known = (name,) if is_backend else self._behind(self.models[name].members)
+            self.derived.leaves[name] = known
+        return known
+
+    def leaves_of(self, target: ModelRecord | BackendRecord) -> Sequence[str]:
+        """The backends that `target` may ask, each once, in order; its members may be fewer than the table's own."""
+        if isinstance(target, BackendRecord):
+            return (target.name,)
+        return self.leaves(target.name) if self.has_own_members(target) else self._behind(target.members)
+
+    def has_own_members(self, model: ModelRecord) -> bool:
+        """Whether the members are those that this table gives the model, and not a caller's choice of them."""
+        own = self.models.get(model.name)
+        return own is not None and own.members is model.members
+
+    def _behind(self, members: Sequence[str]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(leaf for member in members for leaf in self.leaves(member)))
+
+
+def _unpickled(rows: bytes) -> RoutingTable:
+    return RoutingTable(*pickle.loads(rows))
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -89,6 +89,34 @@ def test_cheapest_puts_unknown_prices_last() -> None:
     assert ordered(priced) == ["c", "b", "a"]
 
 
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_caller_s_choice_of_members_is_neither_widened_nor_remembered(strategy: str) -> None:
+    three = table(strategy, a=backend("a"), b=backend("b"), c=backend("c"))
+    chosen = replace(three.models["m"], members=["c", "b"])
+
+    assert set(order(chosen, three, view())) == {"b", "c"}
+    assert set(ordered(three)) == {"a", "b", "c"}
+    assert set(order(chosen, three, view())) == {"b", "c"}
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_who_gets_an_order_may_change_it(strategy: str) -> None:
+    three = table(strategy, a=backend("a"), b=backend("b"), c=backend("c"))
+
+    ordered(three).clear()
+
+    assert len(ordered(three)) == 3
+
+
+def test_a_new_table_s_measurements_count_at_once() -> None:
+    old = table("fastest", a=backend("a", p50_ms=1), b=backend("b", p50_ms=2))
+    assert ordered(old) == ["a", "b"]
+
+    new = replace(old, backends={**old.backends, "a": backend("a", p50_ms=3)})
+
+    assert ordered(new) == ["b", "a"]
+
+
 def test_an_unknown_strategy_is_an_error_that_names_it() -> None:
     with pytest.raises(LLMRouterError, match="'luck'"):
         ordered(table("luck", a=backend("a")))

@@ -1,9 +1,12 @@
 """The routing table: names, suggestions and what is behind a name."""
 
+import pickle
+from dataclasses import replace
+
 import pytest
 
 from actors.protocol.errors import UnknownModel
-from actors.routing.table import BackendRecord, ModelRecord, Price, RoutingTable
+from actors.routing.table import BackendRecord, Lease, ModelRecord, Price, RoutingTable
 
 
 def backend(name: str) -> BackendRecord:
@@ -38,8 +41,46 @@ def test_with_nothing_near_all_names_are_listed_models_first() -> None:
 
 
 def test_leaves_are_the_backends_behind_a_name_each_once() -> None:
-    assert TABLE.leaves("outer") == ["qwen", "smol", "gpt"]
-    assert TABLE.leaves("smol") == ["smol"]
+    assert TABLE.leaves("outer") == ("qwen", "smol", "gpt")
+    assert TABLE.leaves("smol") == ("smol",)
+
+
+def test_of_fewer_members_only_their_backends_are_leaves() -> None:
+    outer = TABLE.models["outer"]
+
+    assert TABLE.leaves_of(replace(outer, members=["gpt"])) == ("gpt",)
+    assert TABLE.leaves_of(outer) == ("qwen", "smol", "gpt")
+    assert TABLE.leaves_of(TABLE.backends["smol"]) == ("smol",)
+
+
+def test_a_changed_table_forgets_what_followed_from_the_old_one() -> None:
+    old = replace(TABLE, version=2)
+    assert old.leaves("inner") == ("qwen", "smol")
+
+    new = replace(old, models={"inner": ModelRecord("inner", "failover", ["gpt"])})
+
+    assert new.leaves("inner") == ("gpt",)
+
+
+def test_a_table_survives_pickling_and_is_pickled_once_however_often_it_is_sent() -> None:
+    lease = Lease("http://upstream/v1", "key", 4)
+    table = replace(TABLE, version=3, backends={**TABLE.backends, "qwen": replace(backend("qwen"), lease=lease)})
+
+    sent = [pickle.dumps(table) for _ in range(2)]
+
+    assert pickle.loads(sent[0]) == table
+    assert table.derived.pickled is not None
+    assert table.derived.pickled in sent[0]
+    assert sent[0] == sent[1]
+
+
+def test_what_follows_from_a_table_does_not_travel_with_it() -> None:
+    table = replace(TABLE, version=4)
+    table.leaves("outer")
+
+    received = pickle.loads(pickle.dumps(table))
+
+    assert received.derived.leaves == {}
 
 
 def test_a_price_is_per_million_tokens() -> None:
