@@ -10,9 +10,46 @@ import socket
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 BACKLOG = 2048
 KEEP_ALIVE_S = 600  # HAProxy closes idle connections, never we: a request could be on its way
+
+
+class Corking(HttpToolsProtocol):
+    """Sends the head and the body of a response together: every write wakes HAProxy, and that the client."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        super().connection_made(Corked(transport, self.loop))  # type: ignore[arg-type]  # what uvicorn uses of it
+
+
+class Corked:
+    """A transport that writes once per round of the event loop; everything else is the real one's."""
+
+    __slots__ = ("_loop", "_transport", "_waiting", "get_extra_info", "is_closing", "pause_reading", "resume_reading")
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._waiting: list[bytes] = []
+        self.get_extra_info = transport.get_extra_info
+        self.is_closing = transport.is_closing
+        self.pause_reading = transport.pause_reading
+        self.resume_reading = transport.resume_reading
+
+    def write(self, data: bytes) -> None:
+        if not self._waiting:
+            self._loop.call_soon(self._flush)
+        self._waiting.append(data)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._waiting:
+            data, self._waiting = b"".join(self._waiting), []
+            self._transport.write(data)
 
 
 class Listener:
@@ -26,7 +63,7 @@ class Listener:
         config = uvicorn.Config(
             app,
             loop="none",
-            http="httptools",
+            http=Corking,
             ws="none",
             lifespan="off",
             access_log=False,

@@ -21,6 +21,7 @@ from actors.protocol.messages import (
     JsonObject,
     Pulse,
 )
+from actors.protocol.sending import Packed
 from actors.routing.table import BreakerState, Measured, RoutingTable
 
 SUPERVISOR, ROUTER, OPTIMIZER, TRACER = "supervisor", "router", "optimizer", "tracer"
@@ -111,7 +112,7 @@ class OptimizerPort(Remote):
         super().__init__(OPTIMIZER, namespace)
 
     async def record(self, outcomes: Sequence[DecisionRecord]) -> None:
-        await self.call("record", outcomes)
+        await self.call("record", Packed(outcomes))
 
     async def feedback(self, feedback: Feedback) -> JsonObject:
         acknowledged: JsonObject = await self.call("feedback", feedback)
@@ -131,7 +132,7 @@ class TracerPort(Remote):
         super().__init__(TRACER, namespace)
 
     async def record(self, requests: Sequence[DecisionRecord], spans: Sequence[Any], dropped: int) -> None:
-        await self.call("record", requests, spans, dropped)
+        await self.call("record", Packed(requests), spans, dropped)
 
     async def measured(self) -> Mapping[str, Measured]:
         measured: Mapping[str, Measured] = await self.call("measured")

@@ -1,5 +1,7 @@
 """How does a record cross processes at the least cost?"""
 
+import pickle
+from collections.abc import Callable
 from operator import attrgetter
 from typing import Any, ClassVar
 
@@ -23,3 +25,18 @@ class Sendable:
     def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
         kind = type(self)
         return kind, kind._values(self)
+
+
+class Packed:
+    """A value that arrives as itself, pickled here and now by Python's own pickler.
+
+    Ray's pickler looks at every object in Python, which for a batch of records takes three times as long.
+    """
+
+    __slots__ = ("_data",)
+
+    def __init__(self, value: object) -> None:
+        self._data = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+
+    def __reduce__(self) -> tuple[Callable[[bytes], Any], tuple[bytes]]:
+        return pickle.loads, (self._data,)

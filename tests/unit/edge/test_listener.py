@@ -7,7 +7,21 @@ import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from actors.edge.listener import Listener
+from actors.edge.listener import Corked, Listener
+
+
+class Written(asyncio.Transport):
+    """A transport that remembers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.events: list[bytes | str] = []
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.events.append(bytes(data))
+
+    def close(self) -> None:
+        self.events.append("closed")
 
 
 def address() -> bytes:
@@ -75,3 +89,27 @@ async def test_a_name_is_taken_once() -> None:
     with pytest.raises(OSError, match="in use"):
         Listener(slow, name, drain_within_s=5)
     await first.close()
+
+
+async def test_what_is_written_in_one_round_of_the_loop_leaves_together() -> None:
+    transport = Written()
+    corked = Corked(transport, asyncio.get_running_loop())
+
+    corked.write(b"head ")
+    corked.write(b"body")
+    await asyncio.sleep(0)
+    corked.write(b"next")
+    await asyncio.sleep(0)
+
+    assert transport.events == [b"head body", b"next"]
+
+
+async def test_closing_sends_what_waits_and_nothing_twice() -> None:
+    transport = Written()
+    corked = Corked(transport, asyncio.get_running_loop())
+
+    corked.write(b"last words")
+    corked.close()
+    await asyncio.sleep(0)
+
+    assert transport.events == [b"last words", "closed"]
