@@ -23,6 +23,9 @@ class Wishes:
     members: tuple[str, ...] | None = None
 
 
+NO_WISHES = Wishes()
+
+
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
     """One validated chat completion request.

@@ -115,7 +115,7 @@ class Ledger:
         """Takes note of a finished request. What the members answered goes to the optimizer alone."""
         self._decisions.write(record)
         if self._measuring:
-            self._measurements.write(_without_answers(record))
+            self._measurements.write(record if record.ensemble is None else replace(record, ensemble=None))
 
     async def flush_decisions(self) -> None:
         """Sends what the optimizer has not heard; an optimizer that is away is no error here."""
@@ -130,10 +130,3 @@ class Ledger:
         async with asyncio.TaskGroup() as lanes:
             lanes.create_task(self._decisions.flush_forever())
             lanes.create_task(self._measurements.flush_forever())
-
-
-def _without_answers(record: DecisionRecord) -> DecisionRecord:
-    if record.ensemble is None:
-        return record
-    votes = [replace(vote, answer=None) for vote in record.ensemble.votes]
-    return replace(record, ensemble=replace(record.ensemble, votes=votes))

@@ -27,7 +27,7 @@ from actors.edge.checks import (
     whole,
     wrong_type,
 )
-from actors.edge.gateway import ChatRequest, Wishes, new_request_id
+from actors.edge.gateway import NO_WISHES, ChatRequest, Wishes, new_request_id
 from actors.protocol.clock import SYSTEM_CLOCK, Clock
 from actors.protocol.errors import CallerError, Unprocessable
 from actors.protocol.messages import Feedback, JsonObject
@@ -239,13 +239,10 @@ def _include_usage(options: JsonObject | None, stream: bool) -> bool:
 
 def _wishes(asked: JsonObject | None) -> Wishes:
     if not asked:
-        return _NO_WISHES
+        return NO_WISHES
     _check_known(WISHES, asked, "troupe.", closed=True)
     members = asked.get("members")
     return Wishes(**{**asked, "members": None if members is None else tuple(members)})
-
-
-_NO_WISHES = Wishes()
 
 
 def _not_json(error: orjson.JSONDecodeError, content_type: bytes) -> str:

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import replace
 
-from actors.edge.gateway import ChatRequest, Wishes
+from actors.edge.gateway import NO_WISHES, ChatRequest, Wishes
 from actors.ensembling.merges import MERGES
 from actors.protocol.errors import CallerError
 from actors.routing.strategies import STRATEGIES
@@ -22,9 +22,11 @@ def target_of(request: ChatRequest, table: RoutingTable) -> ModelRecord | Backen
     target = table.resolve(request.model)
     wishes = request.wishes
     if isinstance(target, BackendRecord):
-        _refuse_on_backend(target, wishes)
+        if wishes is not NO_WISHES:
+            _refuse_on_backend(target, wishes)
         return target
-    target = _tightened(_replayed(target, wishes, table), wishes)
+    if wishes is not NO_WISHES:
+        target = _tightened(_replayed(target, wishes), wishes)
     if target.is_ensemble and request.n > 1:
         raise CallerError(
             f"'{target.name}' is an ensemble: it gives one merged answer, so 'n' must be 1, not {request.n}.", param="n"
@@ -41,7 +43,7 @@ def _refuse_on_backend(backend: BackendRecord, wishes: Wishes) -> None:
             )
 
 
-def _replayed(model: ModelRecord, wishes: Wishes, table: RoutingTable) -> ModelRecord:
+def _replayed(model: ModelRecord, wishes: Wishes) -> ModelRecord:
     strategy = _known(wishes.strategy, [*STRATEGIES, ENSEMBLE], "strategy") or model.strategy
     merge = _known(wishes.merge, MERGES, "merge") or model.merge
     members = model.members

@@ -36,12 +36,16 @@ def clusters(ballots: Sequence[Ballot], similar: Similarity, threshold_01: float
             continue
         linked, apart = [place], []
         for group in texts:
-            if any(similar(ballots[member].text, ballot.text) >= threshold_01 for member in group):
+            if any(_same(ballots[member].text, ballot.text, similar, threshold_01) for member in group):
                 linked = group + linked
             else:
                 apart.append(group)
         texts = [*apart, linked]
     return sorted((sorted(group) for group in (*answers.values(), *texts)), key=lambda group: group[0])
+
+
+def _same(one: str, other: str, similar: Similarity, threshold_01: float) -> bool:
+    return one == other or similar(one, other) >= threshold_01
 
 
 def _words(text: str) -> frozenset[str]:

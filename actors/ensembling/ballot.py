@@ -1,7 +1,7 @@
 """What does a merge need to know of one member's answer?"""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -54,8 +54,16 @@ class Ballot:
         return None if self.logprob_mean is None else math.exp(min(0.0, self.logprob_mean))
 
 
-def ballot_of(answer: Answer, seat: int = 0, prior_weight: float = 1.0, as_json: bool = False) -> Ballot:
-    """The ballot of a member's answer. With `as_json` the caller wanted JSON: the vote is on the whole JSON value.
+def ballot_of(
+    answer: Answer,
+    seat: int = 0,
+    prior_weight: float = 1.0,
+    as_json: bool = False,
+    reading: Callable[[str], str | None] = final_answer,
+) -> Ballot:
+    """The ballot of a member's answer, whose final answer `reading` finds.
+
+    With `as_json` the caller wanted JSON: the vote is on the whole JSON value.
 
     Raises `ValueError` for a weight that is negative or not finite.
     """
@@ -64,7 +72,7 @@ def ballot_of(answer: Answer, seat: int = 0, prior_weight: float = 1.0, as_json:
     completion = answer.completion
     message = _message(completion)
     calls = [call for call in message.get("tool_calls") or () if isinstance(call, dict)]
-    stated = _stated(completion.text, calls, as_json)
+    stated = _stated(completion.text, calls, as_json, reading)
     return Ballot(
         seat=seat,
         backend=answer.backend,
@@ -91,10 +99,10 @@ def canonical_call(call: Mapping[str, Any]) -> str:
     return f"{function.get('name')}({canonical_json(arguments) or arguments})"
 
 
-def _stated(text: str, calls: Sequence[JsonObject], as_json: bool) -> str | None:
+def _stated(text: str, calls: Sequence[JsonObject], as_json: bool, reading: Callable[[str], str | None]) -> str | None:
     if calls:
         return "; ".join(sorted(map(canonical_call, calls)))
-    return canonical_json(_unfenced(text)) if as_json else final_answer(text)
+    return canonical_json(_unfenced(text)) if as_json else reading(text)
 
 
 def _unfenced(text: str) -> str:

@@ -1,16 +1,18 @@
 """What is the next step of one fan-out: wait, ask the judge, or end, and how good is that end?"""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from actors.ensembling.agreement import Similarity, clusters, token_overlap
 from actors.ensembling.ballot import Ballot, Seat, ballot_of, wants_json
+from actors.ensembling.extraction import final_answer
 from actors.ensembling.judging import MAX_CANDIDATES, JudgeQuestion, JudgeReply, questions, scores
 from actors.ensembling.merges import MERGES
 from actors.ensembling.merges.protocol import Decided, Waiting
 from actors.protocol.messages import Answer, EnsembleReport, Failure, Outcome
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,9 @@ class Panel:
         self._asked = asked
         self._rules = rules
         self._body = body
-        self._similar = cache(similar)  # texts are compared again at every arrival
+        self._as_json = wants_json(body)
+        self._similar = _remembering(similar)  # texts are compared again at every arrival
+        self._reading = _remembering(final_answer)  # members often say the same
         self._strategy = MERGES[rules.merge](self._similar)
         self._quorum = rules.quorum if rules.quorum is not None else len(asked) // 2 + 1
         self._answers: dict[int, Answer] = {}
@@ -86,6 +90,7 @@ class Panel:
         self._candidates: list[list[int]] = []
         self._questions: list[JudgeQuestion] = []
         self._reasons: list[str] = []
+        self._next: Step | None = None  # the step that follows from what was heard, once it was asked for
 
     @property
     def outstanding(self) -> list[str]:
@@ -97,15 +102,17 @@ class Panel:
         seat = next((seat for seat in self._open_seats() if self._asked[seat] == outcome.backend), None)
         if seat is None:
             raise ValueError(f"No outcome of '{outcome.backend}' is outstanding.")
+        self._next = None
         if isinstance(outcome, Failure):
             self._failures[seat] = outcome
             return
-        self._ballots[seat] = ballot_of(outcome, seat, self._weight(outcome.backend), wants_json(self._body))
+        self._ballots[seat] = ballot_of(outcome, seat, self._weight(outcome.backend), self._as_json, self._reading)
         self._answers[seat] = outcome
 
     def expire(self, after_ms: float) -> None:
         """Ends the waiting at the deadline: whoever is outstanding has failed, and no judge is asked any more."""
         self._judge_due = False
+        self._next = None
         self._reasons.append("deadline expired")
         for seat in self._open_seats():
             backend = self._asked[seat]
@@ -115,6 +122,7 @@ class Panel:
     def hear_judge(self, replies: Sequence[JudgeReply | None]) -> None:
         """Records the judge's replies, one per question of `AskJudge`, `None` where the call failed."""
         self._judge_due = False
+        self._next = None
         found = scores(self._questions, replies)
         if found is None:
             self._reasons.append("judge failed: none of its comparisons could be read")
@@ -125,6 +133,11 @@ class Panel:
 
     def step(self) -> Step:
         """What to do next, by what was heard so far."""
+        if self._next is None:
+            self._next = self._decided()
+        return self._next
+
+    def _decided(self) -> Step:
         open_seats = self._open_seats()
         if not self._ballots:
             return Wait(self.outstanding) if open_seats else self._failed()
@@ -182,6 +195,18 @@ class Panel:
 
     def _weight(self, backend: str) -> float:
         return self._rules.weights.get(backend, 1.0)
+
+
+def _remembering(function: F) -> F:
+    """The function, asked once for the same arguments. Made per request, for which `functools.cache` is too slow."""
+    known: dict[tuple[str, ...], Any] = {}
+
+    def remembered(*arguments: str) -> Any:
+        if arguments not in known:
+            known[arguments] = function(*arguments)
+        return known[arguments]
+
+    return cast(F, remembered)
 
 
 def _shown_to_judge(ballot: Ballot) -> str:

@@ -127,7 +127,7 @@ class Player:
                 running, timeout=deadline.time_left_s(), return_when=asyncio.FIRST_COMPLETED
             )
             for task in done:
-                panel.hear(replace(task.result(), backend=asked[task]))
+                panel.hear(_named(task.result(), asked[task]))
             if not done:
                 panel.expire(self._ms_since(started_s))
                 return
@@ -187,6 +187,11 @@ def prior_weights(model: ModelRecord, table: RoutingTable) -> dict[str, float]:
         name: max(learned.get(leaf, 1.0) * table.backends[leaf].weight for leaf in table.leaves(name))
         for name in model.members
     }
+
+
+def _named(outcome: Outcome, member: str) -> Outcome:
+    """A member's outcome under the member's name, whoever spoke for it."""
+    return outcome if outcome.backend == member else replace(outcome, backend=member)
 
 
 def _gives_logprobs(name: str, table: RoutingTable) -> bool:

@@ -37,11 +37,11 @@ class Tally:
 
     def leading_group(self) -> Sequence[int]:
         """The group with the largest share; ties go to prior weight, then to the surest member, then to the seat."""
-        return max(self.groups, key=self._rank)
+        return max(self.groups, key=self._rank) if len(self.groups) > 1 else self.groups[0]
 
     def best_of(self, group: Sequence[int]) -> int:
         """The ballot of a group whose text is shown: most weight, with the same order of ties."""
-        return max(group, key=lambda place: self._rank([place]))
+        return max(group, key=self._rank_of_one)
 
     def is_settled(self, group: Sequence[int], outstanding_weight: float) -> bool:
         """Whether no answers of that total weight can take the lead from `group`.
@@ -65,6 +65,11 @@ class Tally:
             max(-math.inf if ballot.logprob_mean is None else ballot.logprob_mean for ballot in members),
             -min(ballot.seat for ballot in members),
         )
+
+    def _rank_of_one(self, place: int) -> tuple[float, float, float, int]:
+        ballot = self.ballots[place]
+        logprob_mean = -math.inf if ballot.logprob_mean is None else ballot.logprob_mean
+        return round(self.shares[place], _TIE), round(ballot.prior_weight, _TIE), logprob_mean, -ballot.seat
 
 
 def vote(
