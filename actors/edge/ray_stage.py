@@ -26,6 +26,8 @@ from actors.protocol.errors import LLMError, SupervisorError
 from actors.protocol.messages import Pulse, Role
 from actors.routing.table import BreakerState, Lease, Measured
 
+NICENESS = 10  # of the actors: no request waits for the control plane, so it should not wait behind it
+
 
 @dataclass(frozen=True, slots=True)
 class Stage:
@@ -155,11 +157,15 @@ def _is_older(found: str, own: str) -> bool:
 
 
 def living(plain: type) -> type:
-    """The plain class with a constructor that also starts its life; Ray runs it again at each restart."""
+    """The plain class with a constructor that also starts its life; Ray runs it again at each restart.
+
+    Its process gives way to those that carry requests.
+    """
 
     class Living(plain):  # type: ignore[misc]
         async def __init__(self, *arguments: object) -> None:  # type: ignore[misc]  # Ray awaits constructors
             super().__init__(*arguments)
+            os.nice(NICENESS)
             await self.start()
 
     Living.__name__ = Living.__qualname__ = plain.__name__
