@@ -31,7 +31,9 @@ class RunningGateway:
         *arguments: str,
         environment: Mapping[str, str] | None = None,
         api_key: str | None = None,
+        joins: bool = False,
     ) -> None:
+        """`joins`: its configuration joins a Ray that is there already; no process then carries a name of its own."""
         self.folder = folder
         self.api_key = api_key
         self.url = ""
@@ -40,25 +42,32 @@ class RunningGateway:
         self._environment = {**os.environ, **(environment or {}), "TMPDIR": str(self.temporary)}
         self._process: subprocess.Popen[bytes] | None = None
         self._client: httpx.Client | None = None
+        self._joins = joins
         self._instance: str | None = None
 
     # ---- from its start to its end ----
 
-    def start(self) -> "RunningGateway":
+    def start(self, within_s: float = START_WITHIN_S) -> "RunningGateway":
         """Returns once the gateway has said that it is ready."""
         with (self.folder / "stdout").open("wb") as out, (self.folder / "stderr").open("wb") as err:
             self._process = subprocess.Popen(
-                self._command, cwd=self.folder, env=self._environment, stdout=out, stderr=err, stdin=subprocess.DEVNULL
+                self._command,
+                cwd=self.folder,
+                env=self._environment,
+                stdout=out,
+                stderr=err,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C reaches us alone, and we close it
             )
         try:
-            wait_until(lambda: "READY" in self.stdout or self.returncode is not None, START_WITHIN_S)
+            wait_until(lambda: "READY" in self.stdout or self.returncode is not None, within_s)
             if self.returncode is not None:
                 raise AssertionError(f"The gateway ended with {self.returncode}:\n{self.stderr}")
         except BaseException:
             self.close()
             raise
         self.url = self.stdout.split()[-1]
-        self._instance = self._learn_instance()
+        self._instance = None if self._joins else self._learn_instance()
         return self
 
     def stop(self, number: signal.Signals = signal.SIGTERM, within_s: float = STOP_WITHIN_S) -> int:
