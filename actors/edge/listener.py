@@ -17,38 +17,42 @@ KEEP_ALIVE_S = 600  # HAProxy closes idle connections, never we: a request could
 
 
 class Corking(HttpToolsProtocol):
-    """Sends the head and the body of a response together: every write wakes HAProxy, and that the client."""
+    """Sends the head of a response with the first piece of its body: each write wakes HAProxy, and that the client."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(Corked(transport, self.loop))  # type: ignore[arg-type]  # what uvicorn uses of it
 
 
 class Corked:
-    """A transport that writes once per round of the event loop; everything else is the real one's."""
+    """A transport that keeps a response's head until more comes, at most until the event loop has come round."""
 
-    __slots__ = ("_loop", "_transport", "_waiting", "get_extra_info", "is_closing", "pause_reading", "resume_reading")
+    __slots__ = ("_head", "_loop", "_transport", "get_extra_info", "is_closing", "pause_reading", "resume_reading")
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
         self._loop = loop
-        self._waiting: list[bytes] = []
+        self._head = b""
         self.get_extra_info = transport.get_extra_info
         self.is_closing = transport.is_closing
         self.pause_reading = transport.pause_reading
         self.resume_reading = transport.resume_reading
 
     def write(self, data: bytes) -> None:
-        if not self._waiting:
+        if self._head:
+            data, self._head = self._head + data, b""
+        elif data.startswith(b"HTTP/1.1 "):
+            self._head = data
             self._loop.call_soon(self._flush)
-        self._waiting.append(data)
+            return
+        self._transport.write(data)
 
     def close(self) -> None:
         self._flush()
         self._transport.close()
 
     def _flush(self) -> None:
-        if self._waiting:
-            data, self._waiting = b"".join(self._waiting), []
+        if self._head:
+            data, self._head = self._head, b""
             self._transport.write(data)
 
 

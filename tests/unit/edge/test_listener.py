@@ -91,25 +91,34 @@ async def test_a_name_is_taken_once() -> None:
     await first.close()
 
 
-async def test_what_is_written_in_one_round_of_the_loop_leaves_together() -> None:
+async def test_a_head_leaves_with_the_first_piece_of_its_body_and_later_pieces_at_once() -> None:
     transport = Written()
     corked = Corked(transport, asyncio.get_running_loop())
 
-    corked.write(b"head ")
-    corked.write(b"body")
+    for piece in (b"HTTP/1.1 200 OK ", b"one", b"two"):
+        corked.write(piece)
+
+    assert transport.events == [b"HTTP/1.1 200 OK one", b"two"]
     await asyncio.sleep(0)
-    corked.write(b"next")
-    await asyncio.sleep(0)
-
-    assert transport.events == [b"head body", b"next"]
+    assert len(transport.events) == 2
 
 
-async def test_closing_sends_what_waits_and_nothing_twice() -> None:
+async def test_a_head_without_a_body_leaves_by_itself() -> None:
     transport = Written()
     corked = Corked(transport, asyncio.get_running_loop())
 
-    corked.write(b"last words")
+    corked.write(b"HTTP/1.1 204 No Content ")
+    await asyncio.sleep(0)
+
+    assert transport.events == [b"HTTP/1.1 204 No Content "]
+
+
+async def test_closing_sends_a_head_that_waits_and_nothing_twice() -> None:
+    transport = Written()
+    corked = Corked(transport, asyncio.get_running_loop())
+
+    corked.write(b"HTTP/1.1 400 Bad Request ")
     corked.close()
     await asyncio.sleep(0)
 
-    assert transport.events == [b"last words", "closed"]
+    assert transport.events == [b"HTTP/1.1 400 Bad Request ", "closed"]
