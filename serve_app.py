@@ -30,19 +30,21 @@ from actors.edge.ray_ports import OPTIMIZER, ROUTER, SUPERVISOR, TRACER, HostedM
 from actors.edge.ray_stage import Sources, Stage, end_self
 from actors.ensemble import Ensemble
 from actors.island.haproxy_launcher import socket_address
+from actors.lease_keeper import LeaseKeeper
 from actors.optimizer import Optimizer
+from actors.orchestrating.holdings import Holdings
 from actors.orchestrating.scene import Cast
 from actors.orchestrator import Orchestrator
 from actors.protocol.clock import SYSTEM_CLOCK
 from actors.protocol.errors import ConfigError
 from actors.protocol.hosts import is_loopback
 from actors.protocol.messages import Role
-from actors.protocol.ports import ModelPort, Provider
 from actors.router import Router
-from actors.routing.table import BackendRecord, Lease, RoutingTable
+from actors.routing.table import RoutingTable
 from actors.supervisor import Supervisor
+from actors.switchboard import Switchboard
 from actors.tracer import Tracer
-from actors.wiring import check_backend, fingerprint, lease_of, provider_of, provider_under
+from actors.wiring import check_backend, fingerprint, lease_of, limit_of, provider_of, provider_under
 
 ONGOING_REQUESTS = 10_000  # overload is refused by the app, in our envelope, not by Serve
 GRACE_S = 10.0  # from Serve's word to stop to the end of a replica
@@ -108,9 +110,12 @@ class EnsembleReplica(Ensemble):
         stage = Stage(config.ray.namespace, node_id or ray.get_runtime_context().get_node_id())
         links = ReplicaLinks(stage, root(config, state_path, stage, edition), edition)
         ledger = Ledger(links, measuring=config.tracing.enabled)
-        switchboard = Switchboard(config)
-        orchestrator = Orchestrator(Cast(switchboard.port_for, random.Random()), ledger.write)
-        super().__init__(f"ensemble:{replica_id()}", first_table(config, edition), links, orchestrator, ledger)
+        switchboard = switchboard_of(config)
+        name, table = f"ensemble:{replica_id()}", first_table(config, edition)
+        holdings = Holdings(name, config.server.replicas)
+        holdings.take_up(table.backends.values())
+        orchestrator = Orchestrator(Cast(switchboard.port_for, random.Random(), holdings), ledger.write)
+        super().__init__(name, table, links, orchestrator, ledger, LeaseKeeper(holdings, links.renew))
         self._switchboard = switchboard
         keys = [(key.name, key.key.get_secret_value()) for key in config.server.api_keys]
         max_body_bytes = config.server.max_body_mb * 1024 * 1024
@@ -128,24 +133,14 @@ class EnsembleReplica(Ensemble):
         return self._app
 
 
-class Switchboard:
-    """Which port leads to a backend: its actor if that hosts the model, the upstream itself under a lease if not."""
-
-    def __init__(self, config: Config) -> None:
-        self._config = config
-        self._hosted: dict[str, HostedModel] = {}
-        self._direct: dict[str, tuple[Lease, Provider]] = {}
-
-    def port_for(self, backend: BackendRecord) -> ModelPort:
-        """The same port for as long as the backend's lease stays the same."""
-        if backend.lease is None:
-            if backend.name not in self._hosted:
-                self._hosted[backend.name] = HostedModel(backend.name, self._config.ray.namespace)
-            return self._hosted[backend.name]
-        known = self._direct.get(backend.name)
-        if known is None or known[0] != backend.lease:
-            self._direct[backend.name] = known = (backend.lease, provider_under(backend.lease, backend))
-        return known[1]
+def switchboard_of(config: Config) -> Switchboard:
+    """The ways to all backends."""
+    longest_call_s = max(
+        *(model.deadline_s for model in config.models.values()),
+        *(backend.timeout_s * (backend.max_retries + 1) for backend in config.backends.values()),
+        0.0,
+    )
+    return Switchboard(partial(HostedModel, namespace=config.ray.namespace), provider_under, longest_call_s)
 
 
 def root(config: Config, state_path: str, stage: Stage, edition: str) -> Role:
@@ -168,7 +163,14 @@ def members(config: Config, state_path: str, stage: Stage, edition: str) -> list
                 backend_actor(name),
                 "backend",
                 Backend,
-                (name, partial(provider_of, name, backend), lease_of(backend, config.server.replicas), end_self),
+                (
+                    name,
+                    partial(provider_of, name, backend),
+                    lease_of(backend),
+                    end_self,
+                    limit_of(backend),
+                    config.server.replicas,
+                ),
             )
             for name, backend in config.backends.items()
         ),

@@ -1,15 +1,18 @@
-"""Backend: the actor that owns one model: its credential and lease, or its loaded weights."""
+"""Backend: the actor that owns one model: its credential, limits and lease, and its loaded weights if it has any."""
 
 import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from dataclasses import replace
 
 from actors.edge.vitals import Vitals
 from actors.protocol.clock import SYSTEM_CLOCK, Clock
 from actors.protocol.errors import BackendUnavailable, LLMError
-from actors.protocol.messages import Call, Chunk, Completion, Pulse
+from actors.protocol.messages import LEASE_VERSION, Call, Chunk, Completion, Pulse
 from actors.protocol.ports import Provider
+from actors.routing.book import Book
+from actors.routing.shares import Allowance, Grant, Renewal
 from actors.routing.table import Lease
 
 log = logging.getLogger("troupe.backend")
@@ -22,21 +25,27 @@ COALESCE_S = 0.01  # a message between processes costs as much as this many mill
 class Backend:
     """One model, called through this actor when its weights live here, or under its lease when they do not.
 
-    `build` makes the provider; it is called in the actor, so connections and weights never cross processes.
+    `build` makes the provider; it is called in the actor, so connections and weights never cross processes. `limit` is
+    what all of `replicas` replicas together may use.
     """
 
     def __init__(
         self,
         name: str,
         build: Callable[[], Provider],
-        lease: Lease | None,
+        lease: Lease,
         end_self: Callable[[], None],
+        limit: Allowance,
+        replicas: int = 1,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.name = name
         self.vitals = Vitals(f"backend:{name}", clock)
         self._build = build
+        self._clock = clock
         self._lease = lease
+        self._lease_version = 0
+        self._book = Book(limit, replicas, clock)
         self._end_self = end_self
         self._provider: Provider | None = None
         self._fault: str | None = "starting"
@@ -62,13 +71,35 @@ class Backend:
                 async for batch in batches:
                     yield batch
 
-    async def lease(self) -> Lease | None:
-        """What each replica may do on its own: `None` means that calls go through this actor."""
+    async def lease(self) -> Lease:
+        """Where and with which credential replicas may call the model now, or that they may not."""
         return self._lease
+
+    async def renew(self, renewal: Renewal) -> Grant:
+        """A replica's share of the limits from now on; it asks about once a second while it calls the model."""
+        return self._book.renew(renewal)
+
+    async def revoke(self) -> None:
+        """Takes the model out of service: within about two seconds no replica begins a call any more.
+
+        Running calls finish. It holds until `restore`, also over a restart of this actor.
+        """
+        self._change_lease(is_revoked=True)
+
+    async def restore(self) -> None:
+        """Puts the model back into service."""
+        self._change_lease(is_revoked=False)
+
+    def _change_lease(self, is_revoked: bool) -> None:
+        self._lease = replace(self._lease, is_revoked=is_revoked)
+        # Rising over a restart as well; 0 is an actor's that has nothing new to say.
+        self._lease_version = max(self._lease_version + 1, int(self._clock.wall_s() * 1000))
+        log.warning("the lease of '%s' was %s", self.name, "revoked" if is_revoked else "restored")
 
     async def pulse(self) -> Pulse:
         """The answer to a probe: unhealthy while loading, and with the reason while the model cannot be asked."""
-        return self.vitals.pulse(self._fault is None, self._fault, in_flight=float(self._in_flight))
+        gauges = {"in_flight": float(self._in_flight), LEASE_VERSION: float(self._lease_version)}
+        return self.vitals.pulse(self._fault is None, self._fault, **gauges)
 
     async def stop(self) -> None:
         """Stops running work and frees what the model holds."""

@@ -9,6 +9,7 @@ from actors.edge.gateway import ChatRequest, Reply, StreamedReply
 from actors.edge.ledger import Ledger
 from actors.edge.vitals import Vitals
 from actors.edge.wire import chat_request
+from actors.lease_keeper import LeaseKeeper
 from actors.orchestrator import Orchestrator
 from actors.protocol.clock import SYSTEM_CLOCK, Clock
 from actors.protocol.errors import LLMError, Overloaded, SupervisorError
@@ -51,6 +52,7 @@ class Ensemble:
         links: Links,
         orchestrator: Orchestrator,
         ledger: Ledger,
+        leases: LeaseKeeper,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.vitals = Vitals(name, clock)
@@ -58,6 +60,7 @@ class Ensemble:
         self._links = links
         self._orchestrator = orchestrator
         self._ledger = ledger
+        self._leases = leases
         self._clock = clock
         self._created_s = int(clock.wall_s())
         self._company: Sequence[ActorStatus] = ()
@@ -75,6 +78,7 @@ class Ensemble:
             asyncio.create_task(self._follow_table(), name="that follows the routing table"),
             asyncio.create_task(self._announce(), name="that announces it"),
             asyncio.create_task(self._ledger.flush_forever(), name="that reports requests"),
+            asyncio.create_task(self._leases.keep_forever(), name="that renews its leases"),
         ]
 
     async def stop(self) -> None:

@@ -26,7 +26,7 @@ class Sources(Protocol):
 
     async def measured(self) -> Mapping[str, Measured]: ...
     async def weights(self) -> Mapping[str, Mapping[str, float]]: ...
-    async def lease(self, backend: str) -> Lease | None: ...
+    async def lease(self, backend: str) -> Lease: ...
     async def supervisor_pulse(self, patience_s: float) -> Pulse: ...
     def replace_supervisor(self, last: Pulse | None) -> None: ...
 
@@ -48,6 +48,9 @@ class Router:
         self._end_self = end_self
         # Versions go on rising over a restart of this actor, as long as it publishes less than once a millisecond.
         self._table = RoutingTable(int(clock.wall_s() * 1000), dict(backends), dict(models), edition=edition)
+        self._lease_versions: dict[str, float] = {}
+        self._unleased = set(backends)  # whose lease is to be asked for
+        self._asking = asyncio.Lock()
         self._published = asyncio.Condition()
         self._view = LocalView(random.Random())
         self._life: asyncio.Task[None] | None = None
@@ -87,6 +90,17 @@ class Router:
 
         await self._publish(changed)
 
+    async def note_leases(self, versions: Mapping[str, float]) -> None:
+        """Takes the supervisor's word on which leases have changed, and publishes those at once.
+
+        An actor that restarted, whose version is 0, has nothing new to say: what was revoked stays so.
+        """
+        changed = {name for name, version in versions.items() if version not in (0, self._lease_versions.get(name))}
+        self._lease_versions.update({name: versions[name] for name in changed})
+        self._unleased |= changed
+        if changed:
+            await self._publish_leases()
+
     async def drain(self) -> None:
         """Tells every replica to finish what runs and to refuse what comes."""
         await self._publish(lambda table: replace(table, draining=True))
@@ -119,24 +133,39 @@ class Router:
             weights = await self._sources.weights()
         except LLMError as error:  # the last table stays good
             log.debug("the table keeps its measurements: %s", error)
-        leases = {name: record.lease or await self._lease(record) for name, record in self._table.backends.items()}
 
         def changed(table: RoutingTable) -> RoutingTable:
             backends = {
-                name: replace(record, measured=measured.get(name, record.measured), lease=leases[name])
+                name: replace(record, measured=measured.get(name, record.measured))
                 for name, record in table.backends.items()
             }
             return replace(table, backends=backends, weights=weights)
 
         await self._publish(changed)
+        if self._unleased:
+            await self._publish_leases()
 
-    async def _lease(self, record: BackendRecord) -> Lease | None:
-        if record.hosted:
-            return None
-        try:
-            return await self._sources.lease(record.name)
-        except LLMError:  # not there yet; asked again at the next refresh
-            return None
+    async def _publish_leases(self) -> None:
+        """Asks for the leases that are not known or have changed; a backend that is away is asked again later."""
+        async with self._asking:  # an older answer must not overtake a newer one
+            asked, self._unleased = sorted(self._unleased), set()
+            answers = await asyncio.gather(*map(self._sources.lease, asked), return_exceptions=True)
+            granted: dict[str, Lease] = {}
+            for name, answer in zip(asked, answers, strict=True):
+                if isinstance(answer, Lease):
+                    granted[name] = answer
+                    continue
+                self._unleased.add(name)
+                if not isinstance(answer, LLMError):
+                    log.error("'%s' did not say its lease: %s", name, type(answer).__name__)
+
+        def changed(table: RoutingTable) -> RoutingTable:
+            backends = {
+                name: replace(record, lease=granted.get(name, record.lease)) for name, record in table.backends.items()
+            }
+            return replace(table, backends=backends)
+
+        await self._publish(changed)
 
     async def _publish(self, change: Callable[[RoutingTable], RoutingTable]) -> None:
         """Publishes the changed table, if the change makes a difference; changes come one after another."""

@@ -10,7 +10,7 @@ from typing import Protocol
 from actors.edge.vitals import Vitals
 from actors.protocol.clock import SYSTEM_CLOCK, Clock, Deadline
 from actors.protocol.errors import LLMError
-from actors.protocol.messages import ActorState, ActorStatus, Pulse, Role
+from actors.protocol.messages import LEASE_VERSION, ActorState, ActorStatus, Pulse, Role
 from actors.routing.table import BreakerState
 
 log = logging.getLogger("troupe.supervisor")
@@ -40,6 +40,7 @@ class Company(Protocol):
     def dismiss(self, name: str) -> None: ...
     async def stop(self, name: str, patience_s: float) -> None: ...
     async def set_breakers(self, breakers: Mapping[str, BreakerState]) -> None: ...
+    async def note_leases(self, versions: Mapping[str, float]) -> None: ...
     async def drain(self) -> None: ...
 
 
@@ -106,7 +107,7 @@ class Supervisor:
         self._replicas: dict[str, tuple[float, Pulse]] = {}
         self._visited_s = clock.monotonic_s()
         self._draining = False
-        self._told: tuple[int | None, dict[str, BreakerState]] | None = None
+        self._told: object = None  # what the router knows, and which process of it
         self._edition = edition
         self._life: asyncio.Task[None] | None = None
 
@@ -249,17 +250,20 @@ class Supervisor:
             self._company.dismiss(child.role.name)
 
     async def _tell_router(self) -> None:
-        breakers: dict[str, BreakerState] = {
-            child.role.name.removeprefix("backend:"): "open" if child.is_unfit else "closed"
-            for child in self._children
-            if child.role.kind == "backend"
+        backends = {
+            child.role.name.removeprefix("backend:"): child for child in self._children if child.role.kind == "backend"
         }
+        breakers: dict[str, BreakerState] = {
+            name: "open" if child.is_unfit else "closed" for name, child in backends.items()
+        }
+        leases = {name: child.pulse.gauges.get(LEASE_VERSION, 0) for name, child in backends.items() if child.pulse}
         router = next((child.pulse for child in self._children if child.role.kind == "router"), None)
-        news = (router.pid if router else None, breakers)
+        news = (router.pid if router else None, breakers, leases)
         if news == self._told:
             return
         try:
             await self._company.set_breakers(breakers)
+            await self._company.note_leases(leases)
             if self._draining:
                 await self._company.drain()
         except LLMError as error:  # told again in the next round

@@ -13,6 +13,7 @@ from actors.providers.catalogue import resolve
 from actors.providers.llama_cpp import LlamaCpp
 from actors.providers.openai import OpenAI
 from actors.providers.scripted import Scripted
+from actors.routing.shares import Allowance
 from actors.routing.table import BackendRecord, Lease
 
 
@@ -38,20 +39,20 @@ def check_backend(name: str, backend: BackendConfig) -> None:
     provider_of(name, backend)
 
 
-def lease_of(backend: BackendConfig, replicas: int) -> Lease | None:
-    """What one of so many replicas may do on its own: an equal share, at least one call at once.
-
-    `None` for a hosted model, which is called through its actor.
-    """
-    if not isinstance(backend, OpenAIBackend):
-        return None
-    return Lease(backend.base_url, _key(backend), max(1, backend.max_concurrency // replicas))
+def lease_of(backend: BackendConfig) -> Lease:
+    """Where replicas call it and with which credential: a hosted model through its actor."""
+    return Lease(backend.base_url, _key(backend)) if isinstance(backend, OpenAIBackend) else Lease(None)
 
 
-def provider_under(lease: Lease, backend: BackendRecord) -> Provider:
+def limit_of(backend: BackendConfig) -> Allowance:
+    """What all replicas together may use of it."""
+    return Allowance(backend.max_concurrency, backend.rpm, backend.tpm)
+
+
+def provider_under(backend: BackendRecord, base_url: str, api_key: str | None) -> Provider:
     """The provider that a lease lets its holder use."""
     limits = (backend.timeout_s, backend.ttft_timeout_s, backend.stall_timeout_s)
-    return OpenAI(backend.name, lease.base_url, lease.api_key, backend.model, *limits)
+    return OpenAI(backend.name, base_url, api_key, backend.model, *limits)
 
 
 def fingerprint(config: Config, state_path: str) -> str:

@@ -53,6 +53,8 @@ class AnyBackend(Section):
             stall_timeout_s=self.stall_timeout_s,
             max_retries=self.max_retries,
             max_concurrency=self.max_concurrency,
+            rpm=self.rpm,
+            tpm=self.tpm,
             context_window=self.context_window or context,
             price=Price(**dict(self.price)) if self.price else None,
             supports=Supports(**dict(self.supports)),

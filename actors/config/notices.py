@@ -11,10 +11,6 @@ def notices(config: Config) -> list[str]:
 
 
 def _idle_settings(config: Config) -> Iterator[str]:
-    for name, backend in config.backends.items():
-        for limit in ("rpm", "tpm"):
-            if getattr(backend, limit) is not None:
-                yield f"backends.{name}.{limit} is not enforced in this version; max_concurrency is."
     for key in config.server.api_keys:
         if key.budget_usd_per_day is not None:
             yield f"server.api_keys: the daily budget of '{key.name}' is not enforced in this version."

@@ -6,9 +6,10 @@ from typing import Any
 import ray
 from ray import serve
 
-from actors.edge.ray_ports import OptimizerPort, RouterPort, SupervisorPort, TracerPort
+from actors.edge.ray_ports import BackendPort, OptimizerPort, RouterPort, SupervisorPort, TracerPort
 from actors.edge.ray_stage import Stage, raise_root
 from actors.protocol.messages import ActorStatus, DecisionRecord, Feedback, JsonObject, Pulse, Role
+from actors.routing.shares import Grant, Renewal
 from actors.routing.table import RoutingTable
 
 
@@ -25,6 +26,7 @@ class ReplicaLinks:
         self._optimizer = OptimizerPort(stage.namespace)
         self._tracer = TracerPort(stage.namespace)
         self._supervisor = SupervisorPort(stage.namespace)
+        self._backends: dict[str, BackendPort] = {}
 
     async def raise_root(self) -> None:
         await raise_root(self._stage, self._root, self._edition)
@@ -34,6 +36,12 @@ class ReplicaLinks:
 
     async def announce(self, pulse: Pulse, timeout_s: float) -> Sequence[ActorStatus]:
         return await self._supervisor.announce(pulse, timeout_s)
+
+    async def renew(self, backend: str, renewal: Renewal) -> Grant:
+        port = self._backends.get(backend)
+        if port is None:
+            port = self._backends[backend] = BackendPort(backend, self.namespace)
+        return await port.renew(renewal)
 
     async def record_decisions(self, records: Sequence[DecisionRecord]) -> None:
         await self._optimizer.record(records)

@@ -22,6 +22,7 @@ from actors.protocol.messages import (
     Pulse,
 )
 from actors.protocol.sending import Packed
+from actors.routing.shares import Grant, Renewal
 from actors.routing.table import BreakerState, Measured, RoutingTable
 
 SUPERVISOR, ROUTER, OPTIMIZER, TRACER = "supervisor", "router", "optimizer", "tracer"
@@ -106,6 +107,9 @@ class RouterPort(Remote):
     async def set_breakers(self, breakers: Mapping[str, BreakerState]) -> None:
         await self.call("set_breakers", dict(breakers))
 
+    async def note_leases(self, versions: Mapping[str, float]) -> None:
+        await self.call("note_leases", dict(versions))
+
 
 class OptimizerPort(Remote):
     def __init__(self, namespace: str) -> None:
@@ -150,6 +154,15 @@ class SupervisorPort(Remote):
     async def announce(self, pulse: Pulse, timeout_s: float) -> Sequence[ActorStatus]:
         status: Sequence[ActorStatus] = await self.call("announce", pulse, timeout_s=timeout_s)
         return status
+
+
+class BackendPort(Remote):
+    def __init__(self, backend: str, namespace: str) -> None:
+        super().__init__(backend_actor(backend), namespace)
+
+    async def renew(self, renewal: Renewal) -> Grant:
+        grant: Grant = await self.call("renew", renewal, timeout_s=2.0)
+        return grant
 
 
 class HostedModel:

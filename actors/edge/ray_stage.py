@@ -72,6 +72,10 @@ class Stage:
         """Tells the router which backends may be called."""
         await RouterPort(self.namespace).set_breakers(breakers)
 
+    async def note_leases(self, versions: Mapping[str, float]) -> None:
+        """Tells the router which leases have changed."""
+        await RouterPort(self.namespace).note_leases(versions)
+
     async def drain(self) -> None:
         """Tells every replica, through the router's table, to refuse new requests."""
         await RouterPort(self.namespace).drain()
@@ -114,8 +118,8 @@ class Sources:
     async def weights(self) -> Mapping[str, Mapping[str, float]]:
         return await OptimizerPort(self.stage.namespace).weights()
 
-    async def lease(self, backend: str) -> Lease | None:
-        lease: Lease | None = await Remote(backend_actor(backend), self.stage.namespace).call("lease")
+    async def lease(self, backend: str) -> Lease:
+        lease: Lease = await Remote(backend_actor(backend), self.stage.namespace).call("lease")
         return lease
 
     async def supervisor_pulse(self, patience_s: float) -> Pulse:

@@ -5,17 +5,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from actors.orchestrating.holdings import Holdings
 from actors.protocol.clock import Clock, Deadline
-from actors.protocol.errors import DeadlineExceeded, LLMError, LLMRouterError
+from actors.protocol.errors import BackendUnavailable, DeadlineExceeded, LLMError, LLMRouterError
 from actors.protocol.messages import Attempt, Call, EnsembleReport, JsonObject, Usage
 from actors.protocol.ports import ModelPort
-from actors.resilience.limits import Gate
 from actors.resilience.retry import AttemptBudget, RetryPolicy
 from actors.resilience.wrappers import Limited, Limits, Observed, Retrying, TimeLimited
 from actors.routing.strategies import LocalView
 from actors.routing.table import BackendRecord, ModelRecord, RoutingTable
-
-QUEUE_PER_PERMIT = 4
 
 
 @dataclass(slots=True)
@@ -126,24 +124,34 @@ class Counted:
 
 
 class Cast:
-    """Who can be asked, as one replica reaches them: a port and a gate per backend, and the calls under way."""
+    """Who can be asked, as one replica reaches them: a port and a gate per backend, and the calls under way.
 
-    def __init__(self, port_for: Callable[[BackendRecord], ModelPort], rng: random.Random) -> None:
+    `holdings`: this replica's shares of the backends; without them it is the only replica.
+    """
+
+    def __init__(
+        self, port_for: Callable[[BackendRecord], ModelPort], rng: random.Random, holdings: Holdings | None = None
+    ) -> None:
         self._port_for = port_for
         self._rng = rng
-        self._gates: dict[str, Gate] = {}
+        self._gate_of = (holdings or Holdings("only", 1)).gate
         self.in_flight: dict[str, int] = {}
         self.view = LocalView(rng, in_flight=self.in_flight)
 
     def port(self, backend: BackendRecord, scene: Scene) -> ModelPort:
-        """The way to a backend for one request: retries around single calls, each of which is recorded."""
+        """The way to a backend for one request: retries around single calls, each of which is recorded.
+
+        Raises `BackendUnavailable` for a backend whose lease was revoked.
+        """
+        if backend.is_revoked:
+            raise BackendUnavailable(f"'{backend.name}' was taken out of service (its lease is revoked).", backend.name)
         port = self._port_for(backend)
-        if backend.lease is None:  # a network provider keeps these limits itself; an actor may hang
+        if backend.direct_lease is None:  # a network provider keeps these limits itself; an actor may hang
             limits = Limits(backend.timeout_s, backend.ttft_timeout_s, backend.stall_timeout_s)
             port = TimeLimited(port, backend.name, limits, scene.clock)
         cost_usd = partial(cost_of, backend)
         observed = Observed(port, backend.name, scene.attempts.append, scene.clock, cost_usd)
-        limited = Limited(observed, self._gate(backend), scene.clock)
+        limited = Limited(observed, self._gate_of(backend), scene.clock)
         # A hosted model fails when its process has died: another member answers before it is back.
         retries = 0 if backend.hosted and scene.has_alternatives else backend.max_retries
         return Retrying(limited, RetryPolicy(retries), scene.budget, self._rng, clock=scene.clock)
@@ -151,15 +159,6 @@ class Cast:
     def counted(self, backend: str) -> Counted:
         """A scope in which a call counts as under way."""
         return Counted(self.in_flight, backend)
-
-    def _gate(self, backend: BackendRecord) -> Gate:
-        permits = backend.lease.max_concurrency if backend.lease else backend.max_concurrency
-        gate = self._gates.get(backend.name)
-        if gate is None:
-            gate = self._gates[backend.name] = Gate(backend.name, permits, queue=QUEUE_PER_PERMIT * permits)
-        elif gate.permits != permits:
-            gate.resize(permits)
-        return gate
 
 
 def cost_of(backend: BackendRecord, usage: Usage | None) -> float | None:

@@ -249,6 +249,9 @@ class Feedback:
     comment: str | None = None
 
 
+LEASE_VERSION = "lease_version"
+"""The gauge in a backend's pulse that rises whenever its lease is revoked or restored; 0 if it never was."""
+
 ActorKind = Literal["backend", "router", "optimizer", "supervisor", "tracer", "ensemble"]
 ActorState = Literal["starting", "alive", "degraded", "restarting", "dead"]
 

@@ -26,7 +26,10 @@ from actors.resilience.retry import AttemptBudget, RetryPolicy, Sleep
 
 @dataclass(slots=True)
 class Limited:
-    """Lets a call through when its backend's gate does; the permit is held until the answer or its stream ends."""
+    """Lets a call through when its backend's gate does; the permit is held until the answer or its stream ends.
+
+    Where tokens are limited, a call enters at an estimated price, and is charged what the upstream counted instead.
+    """
 
     inner: ModelPort
     gate: Gate
@@ -34,26 +37,40 @@ class Limited:
 
     async def complete(self, call: Call) -> Completion:
         """Raises `Overloaded` at once when the queue is full, or when no permit came while the call had time."""
-        call = await self._entered(call)
+        gate = self.gate
+        price = 0 if gate.rates is None else gate.rates.price(call.body)
+        if not gate.try_enter(price):
+            call = await self._waited(call, price)
         try:
-            return await self.inner.complete(call)
+            completion = await self.inner.complete(call)
+            if price:
+                gate.correct(price, completion.usage)
+            return completion
         finally:
-            self.gate.leave()
+            gate.leave()
 
     async def stream(self, call: Call) -> AsyncIterator[Chunk]:
         """Raises `Overloaded` like `complete`; the permit is given back when the stream ends or is closed."""
-        call = await self._entered(call)
+        gate = self.gate
+        price = 0 if gate.rates is None else gate.rates.price(call.body)
+        if not gate.try_enter(price):
+            call = await self._waited(call, price)
+        usage: Usage | None = None
         try:
             async with closing(self.inner.stream(call)) as chunks:
                 async for chunk in chunks:
+                    if price:
+                        usage = chunk.usage or usage
                     yield chunk
         finally:
-            self.gate.leave()
+            if price:
+                gate.correct(price, usage)
+            gate.leave()
 
-    async def _entered(self, call: Call) -> Call:
+    async def _waited(self, call: Call, price: int) -> Call:
         deadline = Deadline.after(call.time_left_s, self.clock)
-        waited = await self.gate.enter(call.time_left_s)
-        return with_time_left(call, deadline) if waited else call
+        await self.gate.wait(call.time_left_s, price)
+        return with_time_left(call, deadline)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,11 +41,11 @@ def order(model: ModelRecord, table: RoutingTable, view: LocalView) -> list[str]
 
 
 def callable_now(name: str, table: RoutingTable) -> bool:
-    """Whether at least one backend behind this name has a breaker that is not open."""
+    """Whether at least one backend behind this name may be called: its breaker is not open, its lease not revoked."""
     backend = table.backends.get(name)
     if backend is not None:
-        return backend.breaker != "open"
-    return any(table.backends[leaf].breaker != "open" for leaf in table.leaves(name))
+        return backend.is_open_to_calls
+    return any(table.backends[leaf].is_open_to_calls for leaf in table.leaves(name))
 
 
 def best_backend(name: str, table: RoutingTable, view: LocalView) -> str:

@@ -11,6 +11,7 @@ from typing import Literal
 
 from actors.protocol.errors import UnknownModel
 from actors.protocol.sending import Sendable
+from actors.routing.shares import Allowance
 
 BreakerState = Literal["closed", "open", "half_open"]
 
@@ -38,14 +39,16 @@ class Supports(Sendable):
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A backend's leave to call its upstream directly: where, with which credential, how much at once.
+    """A backend's leave to call it: where, and with which credential.
 
-    `max_concurrency` is the holder's share, not the backend's whole limit.
+    `base_url` is `None` for a hosted model, which is called through its actor. A revoked lease is no leave to call,
+    and stays in the table until the backend grants another. How much may be called at once is not in it, since that
+    follows demand: each replica renews its share at the backend's actor.
     """
 
-    base_url: str
-    api_key: str | None = field(repr=False)
-    max_concurrency: int
+    base_url: str | None
+    api_key: str | None = field(default=None, repr=False)
+    is_revoked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,10 @@ class Measured(Sendable):
 
 @dataclass(frozen=True, slots=True)
 class BackendRecord(Sendable):
-    """One backend as a replica needs to know it. `hosted`: its weights live in its actor, it is called through that."""
+    """One backend as a replica needs to know it. `hosted`: its weights live in its actor, it is called through that.
+
+    `max_concurrency`, `rpm` and `tpm`: calls at once, and requests and tokens a minute, of all replicas together.
+    """
 
     name: str
     provider: str
@@ -72,12 +78,34 @@ class BackendRecord(Sendable):
     stall_timeout_s: float = 15.0
     max_retries: int = 2
     max_concurrency: int = 64
+    rpm: float | None = None
+    tpm: float | None = None
     context_window: int | None = None
     price: Price | None = None
     supports: Supports = field(default_factory=Supports)
     breaker: BreakerState = "closed"
     measured: Measured = field(default_factory=Measured)
     lease: Lease | None = None
+
+    @property
+    def limit(self) -> Allowance:
+        """What all replicas together may use of it."""
+        return Allowance(self.max_concurrency, self.rpm, self.tpm)
+
+    @property
+    def is_revoked(self) -> bool:
+        """Whether nobody may call it, because its lease was revoked."""
+        return self.lease is not None and self.lease.is_revoked
+
+    @property
+    def is_open_to_calls(self) -> bool:
+        """Whether it may be called: its breaker is not open, its lease not revoked."""
+        return self.breaker != "open" and not self.is_revoked
+
+    @property
+    def direct_lease(self) -> Lease | None:
+        """The lease under which its upstream is called; `None` where calls go through its actor."""
+        return self.lease if self.lease is not None and self.lease.base_url is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +166,7 @@ class RoutingTable:
         return _unpickled, (self.derived.pickled,)
 
     def with_leases_of(self, older: "RoutingTable") -> "RoutingTable":
-        """This table, with an older one's lease for each backend whose actor has not granted a new one yet."""
+        """This table, with an older one's lease, also a revoked one, for each backend that has not granted one yet."""
         backends = {
             name: replace(record, lease=older.backends[name].lease)
             if record.lease is None and name in older.backends

@@ -6,8 +6,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from actors.backend import Backend, coalesced
+from actors.protocol.clock import ManualClock
 from actors.protocol.errors import BackendTimeout, BackendUnavailable, CatalogueError
-from actors.protocol.messages import Call, Chunk, Completion
+from actors.protocol.messages import LEASE_VERSION, Call, Chunk, Completion
+from actors.routing.shares import Allowance, Renewal
+from actors.routing.table import Lease
 
 CALL = Call("req_1", {"messages": []}, 5.0)
 
@@ -39,7 +42,7 @@ class FakeProvider:
 
 
 def backend_of(provider: FakeProvider) -> Backend:
-    return Backend("b", lambda: provider, None, lambda: None)
+    return Backend("b", lambda: provider, Lease(None), lambda: None, Allowance(8), replicas=2, clock=ManualClock())
 
 
 async def test_a_call_waits_for_the_model_to_load() -> None:
@@ -85,6 +88,28 @@ async def test_stopping_closes_the_provider() -> None:
     await backend.stop()
 
     assert provider.closed
+
+
+async def test_it_grants_each_replica_its_share() -> None:
+    backend = backend_of(FakeProvider())
+
+    grant = await backend.renew(Renewal("r1", held=Allowance(4), in_flight=4, wanted=Allowance(9)))
+
+    assert grant.share == Allowance(4)  # the other replica's half is kept for it
+
+
+async def test_a_lease_can_be_revoked_and_restored_and_its_version_rises_over_a_restart() -> None:
+    backend = backend_of(FakeProvider())
+    versions = [(await backend.pulse()).gauges[LEASE_VERSION]]
+    revoked = []
+    for change in (backend.revoke, backend.restore):
+        await change()
+        revoked.append((await backend.lease()).is_revoked)
+        versions.append((await backend.pulse()).gauges[LEASE_VERSION])
+
+    assert revoked == [True, False]
+    assert versions[0] == 0
+    assert versions[0] < versions[1] < versions[2]
 
 
 async def test_what_piled_up_meanwhile_goes_out_as_one_batch() -> None:

@@ -10,11 +10,14 @@ import pytest
 
 from actors.edge.ledger import Ledger
 from actors.ensemble import Ensemble
+from actors.lease_keeper import LeaseKeeper
+from actors.orchestrating.holdings import Holdings
 from actors.orchestrating.scene import Cast
 from actors.orchestrator import Orchestrator
-from actors.protocol.errors import NotFound, Overloaded, SupervisorError
+from actors.protocol.errors import BackendError, NotFound, Overloaded, SupervisorError
 from actors.protocol.messages import ActorStatus, Answer, DecisionRecord, Failure, Feedback, JsonObject, Pulse
 from actors.providers.scripted import Scripted
+from actors.routing.shares import Grant, Renewal
 from actors.routing.table import BackendRecord, Lease, ModelRecord, RoutingTable
 
 BACKEND = ActorStatus("backend:a", "backend", "alive", 1, "node", 0, 1.0)
@@ -39,6 +42,7 @@ class FakeLinks:
         self.company: Sequence[ActorStatus] = [SUPERVISOR, BACKEND]
         self.pulses: list[Pulse] = []
         self.records: list[DecisionRecord] = []
+        self.renewed: list[str] = []
 
     async def raise_root(self) -> None:
         self.raised += 1
@@ -54,6 +58,10 @@ class FakeLinks:
 
     async def record_decisions(self, records: Sequence[DecisionRecord]) -> None:
         self.records += records
+
+    async def renew(self, backend: str, renewal: Renewal) -> Grant:
+        self.renewed.append(backend)
+        return Grant(renewal.held, 1.0, True)
 
     async def trace(self, records: Sequence[DecisionRecord], dropped: int) -> None:
         return None
@@ -80,7 +88,10 @@ async def ensemble(links: FakeLinks) -> AsyncIterator[Ensemble]:
     models = {"a": Scripted("a", {"reply": "42"}), "b": Scripted("b", {"faults": [{"kind": "error"}]})}
     ledger = Ledger(links)
     orchestrator = Orchestrator(Cast(lambda backend: models[backend.name], random.Random(1)), ledger.write)
-    replica = Ensemble("ensemble:1", replace(TABLE, version=0), links, orchestrator, ledger)
+    holdings = Holdings("ensemble:1", 2)
+    holdings.take_up(TABLE.backends.values())
+    keeper = LeaseKeeper(holdings, links.renew)
+    replica = Ensemble("ensemble:1", replace(TABLE, version=0), links, orchestrator, ledger, keeper)
     await replica.start()
     yield replica
     await replica.stop()
@@ -151,7 +162,7 @@ async def test_a_table_of_another_deployment_is_not_used(ensemble: Ensemble, lin
 
 
 async def test_a_lease_is_kept_while_the_router_has_no_new_one(ensemble: Ensemble, links: FakeLinks) -> None:
-    lease = Lease("http://127.0.0.1:1/v1", None, 4)
+    lease = Lease("http://127.0.0.1:1/v1")
     net = BackendRecord("net", "openai", "gpt", hosted=False, lease=lease)
     links.tables.put_nowait(replace(TABLE, backends={"net": net}))
     await settled()
@@ -159,6 +170,24 @@ async def test_a_lease_is_kept_while_the_router_has_no_new_one(ensemble: Ensembl
     await settled()
 
     assert ensemble._table.backends["net"].lease == lease
+
+
+async def test_a_revoked_lease_stays_so_while_the_router_has_no_other(ensemble: Ensemble, links: FakeLinks) -> None:
+    net = BackendRecord("net", "openai", "gpt", hosted=False, lease=Lease("http://127.0.0.1:1/v1", is_revoked=True))
+    links.tables.put_nowait(replace(TABLE, backends={"net": net}))
+    await settled()
+    links.tables.put_nowait(replace(TABLE, version=6, backends={"net": replace(net, lease=None)}))
+    await settled()
+
+    with pytest.raises(BackendError, match="its lease is revoked") as refusal:
+        await ensemble.ask(asking("net"))
+    assert refusal.value.code == "backend_unavailable"
+
+
+async def test_it_renews_its_shares_from_the_start(ensemble: Ensemble, links: FakeLinks) -> None:
+    await settled()
+
+    assert links.renewed == ["a", "b"]
 
 
 async def test_a_stream_counts_as_running_from_its_first_moment(ensemble: Ensemble, links: FakeLinks) -> None:

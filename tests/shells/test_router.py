@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -18,6 +19,8 @@ class FakeSources:
         self.supervisor_hangs = False
         self.replaced: list[int | None] = []
         self.measurements: Mapping[str, Measured] = {}
+        self.leases = {"net": Lease("http://127.0.0.1:1/v1", "sk-secret"), "local": Lease(None)}
+        self.leases_asked: list[str] = []
 
     async def measured(self) -> Mapping[str, Measured]:
         if self.away:
@@ -27,8 +30,11 @@ class FakeSources:
     async def weights(self) -> Mapping[str, Mapping[str, float]]:
         return {"unknown": {"net": 0.5, "local": 0.5}}
 
-    async def lease(self, backend: str) -> Lease | None:
-        return Lease("http://127.0.0.1:1/v1", "sk-secret", 8)
+    async def lease(self, backend: str) -> Lease:
+        self.leases_asked.append(backend)
+        if backend not in self.leases:
+            raise SupervisorError("not there yet")
+        return self.leases[backend]
 
     async def supervisor_pulse(self, patience_s: float) -> Pulse:
         if self.supervisor_hangs:
@@ -62,13 +68,51 @@ async def test_the_first_table_is_there_before_anything_was_learned(router: Rout
     assert list(table.backends) == ["net", "local"]
 
 
-async def test_a_refresh_collects_leases_of_network_backends_and_weights(router: Router) -> None:
+async def test_a_refresh_collects_leases_and_weights(router: Router) -> None:
     await router.refresh()
 
     table = await router.table()
-    assert table.backends["net"].lease == Lease("http://127.0.0.1:1/v1", "sk-secret", 8)
-    assert table.backends["local"].lease is None
+    assert table.backends["net"].lease == Lease("http://127.0.0.1:1/v1", "sk-secret")
+    assert table.backends["local"].direct_lease is None
     assert table.weights == {"unknown": {"net": 0.5, "local": 0.5}}
+
+
+async def test_a_lease_is_asked_for_until_it_is_granted_and_then_no_more(router: Router, sources: FakeSources) -> None:
+    lease = sources.leases.pop("net")
+    await router.refresh()
+    sources.leases["net"] = lease
+    await router.refresh()
+    await router.refresh()
+
+    assert sources.leases_asked == ["local", "net", "net"]
+    assert (await router.table()).backends["net"].lease == lease
+
+
+async def test_a_revoked_lease_is_published_at_once_and_so_is_its_return(router: Router, sources: FakeSources) -> None:
+    await router.refresh()
+    granted = sources.leases["net"]
+
+    sources.leases["net"] = replace(granted, is_revoked=True)
+    await router.note_leases({"net": 7.0, "local": 0.0})
+    assert (await router.table()).backends["net"].is_revoked
+    assert await router.get_best_model("m") == "local"
+
+    sources.leases["net"] = granted
+    await router.note_leases({"net": 8.0, "local": 0.0})
+    assert not (await router.table()).backends["net"].is_revoked
+
+
+async def test_a_backend_that_restarts_is_not_asked_and_so_stays_revoked(router: Router, sources: FakeSources) -> None:
+    await router.refresh()
+    granted = sources.leases["net"]
+    sources.leases["net"] = replace(granted, is_revoked=True)
+    await router.note_leases({"net": 7.0})
+
+    sources.leases["net"] = granted
+    await router.note_leases({"net": 0.0})
+    await router.refresh()
+
+    assert (await router.table()).backends["net"].is_revoked
 
 
 async def test_a_lease_never_prints_its_key(router: Router) -> None:

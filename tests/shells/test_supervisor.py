@@ -6,7 +6,7 @@ import pytest
 
 from actors.protocol.clock import ManualClock
 from actors.protocol.errors import SupervisorError
-from actors.protocol.messages import ActorStatus, Pulse, Role
+from actors.protocol.messages import LEASE_VERSION, ActorStatus, Pulse, Role
 from actors.routing.table import BreakerState
 from actors.supervisor import Discipline, Supervisor
 
@@ -25,6 +25,8 @@ class FakeCompany:
         self.done: list[tuple[str, str]] = []
         self.replaced_pids: list[int | None] = []
         self.told: list[Mapping[str, BreakerState]] = []
+        self.leases_told: list[Mapping[str, float]] = []
+        self.lease_versions: dict[str, float] = {}
 
     def raise_actor(self, role: Role) -> None:
         self.done.append(("raise", role.name))
@@ -34,7 +36,8 @@ class FakeCompany:
             raise TimeoutError
         if name in self.dead:
             raise SupervisorError("ended")
-        return Pulse(name, self.pids[name], "node", 5.0, name not in self.sick, self.sick.get(name))
+        gauges = {LEASE_VERSION: self.lease_versions.get(name, 0.0)}
+        return Pulse(name, self.pids[name], "node", 5.0, name not in self.sick, self.sick.get(name), gauges)
 
     def replace(self, name: str, last: Pulse | None) -> None:
         self.done.append(("replace", name))
@@ -50,6 +53,9 @@ class FakeCompany:
         if "router" in self.dead:
             raise SupervisorError("ended")
         self.told.append(breakers)
+
+    async def note_leases(self, versions: Mapping[str, float]) -> None:
+        self.leases_told.append(versions)
 
     async def drain(self) -> None:
         self.done.append(("drain", "router"))
@@ -284,3 +290,12 @@ async def test_draining_is_over_once_every_replica_drains_and_is_idle(
     await supervisor.drain(10.0)
 
     assert company.done == [("drain", "router")]
+
+
+async def test_the_router_hears_of_a_changed_lease_once(supervisor: Supervisor, company: FakeCompany) -> None:
+    await supervisor.look_after_all()
+    company.lease_versions["backend:a"] = 7.0
+    for _ in range(2):
+        await supervisor.look_after_all()
+
+    assert company.leases_told == [{"a": 0.0, "b": 0.0}, {"a": 7.0, "b": 0.0}]

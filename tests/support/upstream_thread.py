@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from aiohttp import web
 
 from tests.unit.providers.upstream_server import (
+    Behaviour,
     UpstreamServer,
     answer,
     completion,
@@ -32,7 +33,7 @@ async def behave(request: web.Request) -> web.StreamResponse:
 
 
 @contextmanager
-def upstream_in_thread() -> Iterator[UpstreamServer]:
+def upstream_in_thread(behaviour: Behaviour = behave) -> Iterator[UpstreamServer]:
     """An upstream that runs beside the test, for as long as the block does."""
     started = threading.Event()
     found: list[UpstreamServer] = []
@@ -40,7 +41,7 @@ def upstream_in_thread() -> Iterator[UpstreamServer]:
 
     async def serve() -> None:
         end = asyncio.Event()
-        async with serving(behave) as server:
+        async with serving(behaviour) as server:
             found.append(server)
             ending.append((asyncio.get_running_loop(), end))
             started.set()

@@ -22,6 +22,7 @@ from actors.protocol.messages import Attempt, Call, Chunk, Completion, Usage
 from actors.protocol.ports import ModelPort
 from actors.resilience.backoff import Backoff
 from actors.resilience.limits import Gate
+from actors.resilience.rates import Rates
 from actors.resilience.retry import AttemptBudget, RetryPolicy
 from actors.resilience.wrappers import Limited, Limits, Observed, Retrying, TimeLimited, closing
 
@@ -141,6 +142,27 @@ async def test_the_time_spent_in_the_queue_is_taken_from_the_call() -> None:
     await calling
 
     assert model.calls[0].time_left_s == 40.0
+
+
+async def test_where_tokens_are_limited_a_call_is_charged_what_the_upstream_counted() -> None:
+    rates = Rates(None, 6_000.0, ManualClock())  # 100 a second, 200 at once
+    gate = Gate("b", 1, 0, rates=rates)
+    call = Call("r1", {"messages": [{"content": "x" * 400}], "max_tokens": 50}, 60.0)
+
+    await Limited(ScriptedModel(), gate).complete(call)
+    assert rates.wait_s(tokens=200) == pytest.approx(0.15)  # 15 of 200 are used
+    await text_of(Limited(ScriptedModel(), gate), call)
+    assert rates.wait_s(tokens=200) == pytest.approx(0.3)
+
+
+async def test_a_call_that_ends_without_a_count_keeps_its_price() -> None:
+    rates = Rates(None, 6_000.0, ManualClock())
+    port = Limited(ScriptedModel([(BackendUnavailable("down"),)]), Gate("b", 1, 0, rates=rates))
+
+    with pytest.raises(BackendUnavailable):
+        await text_of(port, Call("r1", {"messages": [], "max_tokens": 100}, 60.0))
+
+    assert rates.wait_s(tokens=200) == pytest.approx(1.0)
 
 
 # ---- TimeLimited ----

@@ -63,7 +63,7 @@ def test_a_changed_table_forgets_what_followed_from_the_old_one() -> None:
 
 
 def test_a_table_survives_pickling_and_is_pickled_once_however_often_it_is_sent() -> None:
-    lease = Lease("http://upstream/v1", "key", 4)
+    lease = Lease("http://upstream/v1", "key")
     table = replace(TABLE, version=3, backends={**TABLE.backends, "qwen": replace(backend("qwen"), lease=lease)})
 
     sent = [pickle.dumps(table) for _ in range(2)]
