@@ -27,6 +27,7 @@ log = logging.getLogger("troupe.server")
 APPLICATION = "troupe"
 READY_WITHIN_S = 300.0
 DRAIN_WITHIN_S = 10.0
+FAILURE_CHECK_EVERY_S = 1.0
 VITAL_CHECK_EVERY_S = 1.0
 WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
 
@@ -44,6 +45,7 @@ class Server:
         self._start_folder = start_folder
         self._island: Island | None = None
         self._ray: Any = None
+        self._node: Any = None  # our own Ray's head, on an island
         self._deployed = False
         self._vital: dict[int, str] = {}
 
@@ -86,24 +88,22 @@ class Server:
         import ray
 
         self._ray = ray
+        # Half of the time until Ray answers is spent waiting for its processes.
+        threading.Thread(target=_import_ahead, name="imports", daemon=True).start()
         with _signals_kept():  # Ray takes SIGTERM for itself
-            self._init_ray(ray)
+            self._connect(ray)
         self._vital = vital_children() if self._island else {}
         self._deploy()
         self._await_ready()
 
-    def _init_ray(self, ray: Any) -> None:
+    def _connect(self, ray: Any) -> None:
         ray_config = self.config.ray
         if self._island is not None:
+            from actors.island.own_ray import start_head
+
+            self._node = start_head(self._island.ray_folder, self._island.ports.runtime_env_agent)
             ray.init(
-                address="local",
-                namespace=ray_config.namespace,
-                include_dashboard=False,
-                object_store_memory=128 * 1024 * 1024,
-                logging_level=logging.WARNING,
-                log_to_driver=False,
-                _temp_dir=str(self._island.ray_folder),
-                _node_ip_address="127.0.0.1",
+                self._node.address, namespace=ray_config.namespace, log_to_driver=False, logging_level=logging.WARNING
             )
             return
         from ray._private.authentication.authentication_token_setup import maybe_enable_token_auth_if_token_available
@@ -116,23 +116,23 @@ class Server:
             raise LLMError(f"No Ray answers at {ray_config.address}, or it does not take this user's token.") from error
 
     def _deploy(self) -> None:
-        from ray import serve
-
+        """Has all processes of the gateway started: together on our own Ray, where nothing of it can be yet."""
         import serve_app
+        from actors.edge.ray_serve import begin_serve, deploy, join_serve
 
-        quiet = {"log_level": "WARNING", "enable_access_log": False}
-        serve.start(
-            proxy_location="HeadOnly" if self._island else "EveryNode",
-            http_options={"host": self.config.server.host, "port": self.config.server.port},
-            logging_config=quiet,
-        )
-        application = serve_app.application(self.config, self._start_folder, instance=self._instance)
+        edition = None
+        host, port = self.config.server.host, self.config.server.port
+        if self._island is not None:
+            begin_serve(host, port)  # first, since it has most to do
+            edition = serve_app.raise_company(self.config, self._start_folder)
+        else:
+            join_serve(host, port)
         self._deployed = True
-        serve.run(application, name=APPLICATION, logging_config=quiet)
+        deploy(serve_app.application(self.config, self._start_folder, self._instance, edition), APPLICATION)
 
     def _await_ready(self) -> None:
         """Returns once our own replica has answered through the front; anybody else's answer does not count."""
-        deadline = Deadline.after(READY_WITHIN_S)
+        deadline, next_look = Deadline.after(READY_WITHIN_S), Deadline.after(FAILURE_CHECK_EVERY_S)
         reason = "no answer yet"
         pause = threading.Event()
         with httpx.Client(trust_env=False, timeout=2.0) as client:
@@ -147,8 +147,17 @@ class Server:
                     if reply.status_code == 200:
                         return
                     reason = reply.text
+                if next_look.time_left_s() <= 0:
+                    self._refuse_failure()
+                    next_look = Deadline.after(FAILURE_CHECK_EVERY_S)
                 pause.wait(0.05)
         raise LLMError(f"The gateway was not ready within {READY_WITHIN_S:.0f} s: {reason}")
+
+    def _refuse_failure(self) -> None:
+        from actors.edge.ray_serve import failure_of
+
+        if failure := failure_of(APPLICATION):
+            raise LLMError(f"Ray Serve could not start the gateway: {failure}")
 
     @property
     def _instance(self) -> str:
@@ -162,11 +171,15 @@ class Server:
 
     def _clear_away(self) -> None:
         if self._ray is not None and self._island is None and self._deployed:
-            from ray import serve
+            from actors.edge.ray_serve import withdraw
 
-            serve.delete(APPLICATION)
+            withdraw(APPLICATION)
         if self._ray is not None:
             self._ray.shutdown()
+        if self._node is not None:
+            from actors.island.own_ray import end_head
+
+            end_head(self._node)
         if self._island is not None:
             self._island.leave()
             self._island = None
@@ -215,6 +228,10 @@ def until_stopped() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _import_ahead() -> None:
+    import serve_app  # noqa: F401
 
 
 def _reachable(host: str) -> str:

@@ -20,6 +20,19 @@ PREFIX = "troupe-"
 VITAL = {"gcs_server", "raylet"}
 ABANDONED_AFTER_S = 60.0  # a folder younger than this may be about to be locked
 
+# What Ray reads when it is imported, here and in every process that it starts.
+RAY_SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # The raylet's first call to its own object store now and then comes too early: by default it tries again after 1 s.
+    "RAY_raylet_client_connect_timeout_milliseconds": "50",
+    "RAY_raylet_client_num_connect_attempts": "200",
+    # Ray puts its workers behind everything else on the machine; the replicas carry requests. See `living`.
+    "RAY_worker_niceness": "0",
+    # Figures that the dashboard's agent would collect, and which an instance of its own has not.
+    "RAY_enable_metrics_collection": "0",
+    "RAY_task_events_report_interval_ms": "0",
+}
+
 
 @dataclass(slots=True)
 class Island:
@@ -35,7 +48,7 @@ class Island:
     def settle(cls) -> "Island":
         """Claims ports and a folder, sets the environment for Ray and Serve, and starts the janitor.
 
-        Call before `ray.serve` is imported. Raises `LLMError` when no ports are free.
+        Call before Ray is imported. Raises `LLMError` when no ports are free.
         """
         sweep_abandoned()
         ports = reserve_block()
@@ -45,8 +58,7 @@ class Island:
         name = secrets.token_hex(8)
         guardian = _start_janitor(name, folder, ports)
         os.environ[janitor.INSTANCE_VARIABLE] = name
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        front.prepare_import(front.front_environment(ports, folder))
+        front.prepare_import(RAY_SETTINGS | front.front_environment(ports, folder))
         return cls(name, folder, ports, guardian, lock_fd)
 
     @property

@@ -39,7 +39,7 @@ class PortBlock:
         return self.base + 3
 
     @property
-    def dashboard_agent(self) -> int:
+    def runtime_env_agent(self) -> int:
         return self.base + 4
 
     @property

@@ -21,7 +21,7 @@ def test_every_port_of_a_block_is_its_own() -> None:
         block.haproxy_metrics,
         block.fallback_http,
         block.fallback_grpc,
-        block.dashboard_agent,
+        block.runtime_env_agent,
     ]
     ranges = [range(low, high + 1) for low, high in (block.replica_http, block.replica_grpc)]
 
