@@ -146,6 +146,25 @@ def demo(
     play(small=small or os.environ.get("TROUPE_DEMO") == "small", port=port, console=stdout)
 
 
+@app.command()
+def bench(
+    peers: Annotated[bool, typer.Option(help="Also other gateways, which are fetched first.")] = True,
+    contestant: Annotated[list[str] | None, typer.Option(help="Only this one; may be given again.")] = None,
+    case: Annotated[list[str] | None, typer.Option(help="Only this one; may be given again.")] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each is measured.")] = 3,
+    seconds: Annotated[int, typer.Option(min=1, help="Of load in each measurement.")] = 5,
+    quick: Annotated[bool, typer.Option("--quick", help="A look in under two minutes, without peers.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Say which demands are met; status 1 if one is not.")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write every measurement to this file.")] = None,
+) -> None:
+    """Measures what this gateway costs, beside others on the same machine and the same instant upstream. Needs wrk."""
+    from actors.benching.plans import full_plan, quick_plan
+    from actors.benching.screen import bench as compare
+
+    plan = quick_plan() if quick else full_plan(peers=peers, rounds=rounds, seconds=seconds)
+    raise typer.Exit(compare(plan.only(contestant, case), check, json_file))
+
+
 @models_app.callback()
 def models(context: typer.Context) -> None:
     """Lists the local models that can be fetched and those that are here."""

@@ -143,10 +143,11 @@ class Panel:
             return Wait(self.outstanding) if open_seats else self._failed()
         if self._judge_due and not open_seats and self._prepare_judge():
             return AskJudge(self._questions)
+        if open_seats and len(self._ballots) < self._quorum:
+            return Wait(self.outstanding)
         seats = [Seat(self._asked[seat], self._weight(self._asked[seat])) for seat in open_seats]
         verdict = self._strategy.decide(list(self._ballots.values()), seats)
-        short = len(self._ballots) < self._quorum
-        if isinstance(verdict, Waiting) or (open_seats and short):
+        if isinstance(verdict, Waiting):
             return Wait(self.outstanding)
         return Done(self._answers[verdict.winner.seat], self._report(verdict), self.outstanding)
 
