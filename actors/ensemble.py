@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from typing import Protocol, cast
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from functools import partial
+from typing import Protocol
 
 from actors.edge.gateway import ChatRequest, Reply, StreamedReply
 from actors.edge.ledger import Ledger
@@ -14,6 +16,7 @@ from actors.orchestrator import Orchestrator
 from actors.protocol.clock import SYSTEM_CLOCK, Clock
 from actors.protocol.errors import LLMError, Overloaded, SupervisorError
 from actors.protocol.messages import ActorStatus, DecisionRecord, Feedback, JsonObject, Outcome, Pulse
+from actors.protocol.streams import Closeable, HandedOn
 from actors.routing.table import BackendRecord, RoutingTable
 
 log = logging.getLogger("troupe.ensemble")
@@ -108,15 +111,11 @@ class Ensemble:
         except BaseException:
             self._in_flight -= 1
             raise
-        return StreamedReply(opened.headers, self._counted(opened.events))
+        return StreamedReply(opened.headers, HandedOn(opened.events, partial(self._end_stream, opened.events)))
 
-    async def _counted(self, events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        try:
-            async for event in events:
-                yield event
-        finally:
-            self._in_flight -= 1
-            await cast(AsyncGenerator[bytes, None], events).aclose()  # the orchestrator hands out generators
+    async def _end_stream(self, events: Closeable[bytes]) -> None:
+        self._in_flight -= 1
+        await events.aclose()
 
     # ---- by handle ----
 
@@ -130,9 +129,10 @@ class Ensemble:
         """The events (JSON) of the reply to an OpenAI chat completion body; for handles."""
         self._refuse_when_draining()
         reply = await self.open_stream(chat_request({**body, "stream": True}, self._clock))
-        async for event in reply.events:
-            if event:
-                yield event
+        async with aclosing(reply.events) as events:
+            async for event in events:
+                if event:
+                    yield event
 
     async def orchestrate(self, body: JsonObject) -> Sequence[Outcome]:
         """Asks every backend behind `model` in parallel: one `Answer` or `Failure` each, in the members' order."""

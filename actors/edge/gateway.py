@@ -1,12 +1,13 @@
 """What does the HTTP app need of the company behind it?"""
 
 import secrets
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from actors.protocol.errors import LLMError
 from actors.protocol.messages import Feedback, JsonObject
+from actors.protocol.streams import Closeable
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class StreamedReply:
     """
 
     headers: Mapping[str, str]
-    events: AsyncIterator[bytes]
+    events: Closeable[bytes]
 
 
 def new_request_id() -> str:

@@ -137,9 +137,7 @@ class HttpApp:
                 raise
             ending = sse.error_frame(_told(error, exchange.request_id), request, int(self._clock.wall_s()))
         finally:
-            close = getattr(reply.events, "aclose", None)
-            if close is not None:
-                await close()
+            await reply.events.aclose()
         if not exchange.started:
             await exchange.start(200, (*sse.HEADERS, *encoded(reply.headers)))
         return ending

@@ -1,7 +1,6 @@
 """How does a whole answer look as a stream?"""
 
 from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import aclosing
 from typing import Any
 
 import orjson
@@ -44,11 +43,3 @@ async def replayed(answer: Answer) -> AsyncGenerator[Chunk, None]:
     """The answer as a stream that is there at once."""
     for chunk in as_chunks(answer.completion.body, answer.completion.usage):
         yield chunk
-
-
-async def with_first(first: Chunk, rest: AsyncGenerator[Chunk, None]) -> AsyncGenerator[Chunk, None]:
-    """A stream whose first chunk was already taken; closing it closes the rest."""
-    async with aclosing(rest):
-        yield first
-        async for chunk in rest:
-            yield chunk

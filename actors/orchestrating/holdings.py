@@ -10,6 +10,7 @@ from actors.routing.shares import Allowance, Grant, Renewal, static_share
 from actors.routing.table import BackendRecord
 
 QUEUE_PER_PERMIT = 4
+UNEVENNESS = 1.5  # a replica may get so many times its part of the callers, who are not spread by what they wait for
 AGES_AFTER_S = 3.0  # less than the book's patience (routing/book.py), and counted from the sending of a renewal
 URGENT_AFTER_S = 0.1  # since the last renewal, for a backend whose calls begin to queue
 FIRST_RETRY_S = 0.5
@@ -134,8 +135,9 @@ class Holding:
         gate, rates = self.gate, self.gate.rates
         gate.is_settled = is_settled
         # Where more may come, as many may wait as for the whole limit.
-        permits = max(share.concurrency, self._static.concurrency, 1) if is_settled else self._limit.concurrency
-        gate.queue = QUEUE_PER_PERMIT * permits
+        part = UNEVENNESS * max(share.concurrency, self._static.concurrency, 1)
+        permits = min(self._limit.concurrency, part) if is_settled else self._limit.concurrency
+        gate.queue = round(QUEUE_PER_PERMIT * permits)
         if rates is not None and rates.requests is not None and share.requests_per_min is not None:
             rates.requests.resize(share.requests_per_min)
         if rates is not None and rates.tokens is not None and share.tokens_per_min is not None:

@@ -1,17 +1,19 @@
 """Which members are asked for one request, in which order, and whose answer does the caller get?"""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
 from actors.ensembling.ensembler import MultiModelEnsembler
 from actors.ensembling.judging import JudgeQuestion, JudgeReply, reply_of
 from actors.ensembling.panel import AskJudge, Done, Failed, Panel, Wait
-from actors.orchestrating.chunks import replayed, with_first
+from actors.orchestrating.chunks import replayed
 from actors.orchestrating.scene import Cast, Scene, cost_of
 from actors.protocol.clock import Clock, Deadline
 from actors.protocol.errors import EnsembleError, LLMError, LLMRouterError, MalformedAnswer
 from actors.protocol.messages import Answer, Chunk, Failure, Outcome
+from actors.protocol.streams import Closeable, HandedOn
 from actors.resilience.wrappers import closing
 from actors.routing.strategies import callable_now, order
 from actors.routing.table import BackendRecord, ModelRecord, RoutingTable
@@ -24,7 +26,7 @@ class Opened:
     """A stream whose first chunk has arrived, and the backend that gives it."""
 
     backend: str
-    chunks: AsyncGenerator[Chunk, None]
+    chunks: Closeable[Chunk]
 
 
 class Player:
@@ -158,23 +160,19 @@ class Player:
         started_s = self._clock.monotonic_s()
         if refusal := scene.exhausted():
             return Failure.of(refusal, backend.name, 0.0)
-        chunks = self._counted(backend, scene)
         try:
-            with scene.waiting:
-                first = await anext(chunks)
+            async with AsyncExitStack() as stack:
+                stack.enter_context(self._cast.counted(backend.name))
+                stream = self._cast.port(backend, scene).stream(scene.call())
+                chunks = await stack.enter_async_context(closing(stream))
+                with scene.waiting:
+                    first = await anext(chunks)
+                return Opened(backend.name, HandedOn(chunks, stack.pop_all().aclose, first))
         except StopAsyncIteration:
             error: LLMError = MalformedAnswer(f"'{backend.name}' ended its stream without a word.", backend.name)
             return Failure.of(error, backend.name, self._ms_since(started_s))
         except LLMError as known:
             return Failure.of(known, backend.name, self._ms_since(started_s))
-        return Opened(backend.name, with_first(first, chunks))
-
-    async def _counted(self, backend: BackendRecord, scene: Scene) -> AsyncGenerator[Chunk, None]:
-        stream = self._cast.port(backend, scene).stream(scene.call())
-        with self._cast.counted(backend.name):
-            async with closing(stream) as chunks:
-                async for chunk in chunks:
-                    yield chunk
 
     def _ms_since(self, moment_s: float) -> float:
         return (self._clock.monotonic_s() - moment_s) * 1000

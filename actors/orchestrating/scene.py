@@ -11,7 +11,7 @@ from actors.protocol.errors import BackendUnavailable, DeadlineExceeded, LLMErro
 from actors.protocol.messages import Attempt, Call, EnsembleReport, JsonObject, Usage
 from actors.protocol.ports import ModelPort
 from actors.resilience.retry import AttemptBudget, RetryPolicy
-from actors.resilience.wrappers import Limited, Limits, Observed, Retrying, TimeLimited
+from actors.resilience.wrappers import Limits, TimeLimited, Trying
 from actors.routing.strategies import LocalView
 from actors.routing.table import BackendRecord, ModelRecord, RoutingTable
 
@@ -149,12 +149,19 @@ class Cast:
         if backend.direct_lease is None:  # a network provider keeps these limits itself; an actor may hang
             limits = Limits(backend.timeout_s, backend.ttft_timeout_s, backend.stall_timeout_s)
             port = TimeLimited(port, backend.name, limits, scene.clock)
-        cost_usd = partial(cost_of, backend)
-        observed = Observed(port, backend.name, scene.attempts.append, scene.clock, cost_usd)
-        limited = Limited(observed, self._gate_of(backend), scene.clock)
         # A hosted model fails when its process has died: another member answers before it is back.
         retries = 0 if backend.hosted and scene.has_alternatives else backend.max_retries
-        return Retrying(limited, RetryPolicy(retries), scene.budget, self._rng, clock=scene.clock)
+        return Trying(
+            port,
+            backend.name,
+            self._gate_of(backend),
+            RetryPolicy(retries),
+            scene.budget,
+            self._rng,
+            report=scene.attempts.append,
+            cost_usd=partial(cost_of, backend),
+            clock=scene.clock,
+        )
 
     def counted(self, backend: str) -> Counted:
         """A scope in which a call counts as under way."""

@@ -1,17 +1,17 @@
 """How is a model behind any OpenAI-compatible URL asked?"""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import orjson
 
-from actors.protocol.clock import SYSTEM_CLOCK, Clock, Deadline
+from actors.protocol.clock import SYSTEM_CLOCK, Clock
 from actors.protocol.errors import BackendError, BackendTimeout, ConfigError, MalformedAnswer, RequestRefused
 from actors.protocol.messages import Call, Chunk, Completion, JsonObject
 from actors.providers.completions import StreamReading, completion_of
+from actors.providers.patience import Patience
 from actors.providers.refusals import Refusals
 from actors.providers.sse import EventReader
 from actors.providers.upstream import AiohttpUpstream, Upstream, UpstreamRequest, UpstreamResponse
@@ -20,8 +20,6 @@ PROBE_TIMEOUT_S = 2.0
 REASON_WITHIN_S = 1.0  # the status says most of it: the body of a refusal is not worth a long wait
 REST_WITHIN_S = 0.02  # the end of the body comes with `[DONE]` or never; read, the connection can be used again
 REST_BYTES = 64 * 1024
-
-T = TypeVar("T")
 
 
 class OpenAI:
@@ -78,26 +76,26 @@ class OpenAI:
 
     async def stream(self, call: Call) -> AsyncIterator[Chunk]:
         """The answer's events as they come. Raises `BackendError`s, also for a stream that ends before its answer."""
-        patience = Patience(self._name, self._ttft_timeout_s, call.time_left_s, self._clock)
-        response = await self._open_stream(call, patience)
-        try:
-            events = EventReader(self._name)
-            reading = StreamReading(self._name, self._refusals)
-            while not reading.ended:
-                part = await patience.wait_for(response.read_part())
-                for event in events.feed(part) if part else events.finish():
-                    chunk = reading.chunk(event)
-                    if chunk is None:
-                        break
-                    if reading.begun:
-                        patience.renew(self._stall_timeout_s)
-                    yield chunk
-                if not part:
-                    reading.end()
-                    return
-            await _read_rest(response, REST_WITHIN_S)
-        finally:
-            response.close()
+        with Patience(self._name, self._ttft_timeout_s, call.time_left_s, self._clock) as patience:
+            response = await self._open_stream(call, patience)
+            try:
+                events = EventReader(self._name)
+                reading = StreamReading(self._name, self._refusals)
+                while not reading.ended:
+                    part = await patience.wait_for(response.read_part())
+                    for event in events.feed(part) if part else events.finish():
+                        chunk = reading.chunk(event)
+                        if chunk is None:
+                            break
+                        if reading.begun:
+                            patience.renew(self._stall_timeout_s)
+                        yield chunk
+                    if not part:
+                        reading.end()
+                        return
+                await _read_rest(response, REST_WITHIN_S)
+            finally:
+                response.close()
 
     async def probe(self) -> None:
         """Returns if the upstream answers at all and takes our key. Raises `BackendError`s."""
@@ -118,7 +116,7 @@ class OpenAI:
         """Closes all connections, those of running calls as well."""
         await self._upstream.aclose()
 
-    async def _open_stream(self, call: Call, patience: "Patience") -> UpstreamResponse:
+    async def _open_stream(self, call: Call, patience: Patience) -> UpstreamResponse:
         asks_usage = self._asks_usage
         options: JsonObject = {"stream_options": {"include_usage": True}} if asks_usage else {}
         response = await patience.wait_for(self._upstream.open(self._chat(call.body, stream=True, **options)))
@@ -142,38 +140,6 @@ class OpenAI:
         except orjson.JSONEncodeError as error:
             raise RequestRefused(f"The request cannot be written as JSON: {error}.", self._name) from None
         return UpstreamRequest(self._name, "POST", self._chat_url, self._headers, sent)
-
-
-class Patience:
-    """How long a stream may stay silent: only the time that we wait counts, not what its reader takes in between."""
-
-    __slots__ = ("_backend", "_clock", "_deadline", "_left_s", "_limit_s", "_said")
-
-    def __init__(self, backend: str, ttft_timeout_s: float, time_left_s: float, clock: Clock) -> None:
-        self._backend = backend
-        self._clock = clock
-        self._deadline = Deadline.after(time_left_s, clock)
-        self._limit_s = self._left_s = ttft_timeout_s
-        self._said = "gave no first token within"
-
-    def renew(self, stall_timeout_s: float) -> None:
-        """To be called when something of the answer has come: from now on the next silence is measured."""
-        self._limit_s = self._left_s = stall_timeout_s
-        self._said = "stopped in the middle of its answer for"
-
-    async def wait_for(self, step: Awaitable[T]) -> T:
-        """What `step` gives. Raises `BackendTimeout` when the silence, or the whole request, has lasted too long."""
-        began_s = self._clock.monotonic_s()
-        try:
-            async with asyncio.timeout(min(self._left_s, self._deadline.time_left_s())):
-                return await step
-        except TimeoutError:
-            said = f"{self._said} {self._limit_s:.4g} s"
-            if self._deadline.time_left_s() <= 0:
-                said = "had not finished when the request's time was over"
-            raise BackendTimeout(f"'{self._backend}' {said}.", self._backend) from None
-        finally:
-            self._left_s -= self._clock.monotonic_s() - began_s
 
 
 def _is_stream(response: UpstreamResponse) -> bool:

@@ -2,11 +2,11 @@
 
 Their order is where they are nested; outermost first:
 
-    Retrying(Limited(Observed(TimeLimited(port, ...), ...), gate), ...)
+    Trying(TimeLimited(port, ...), gate, ...)
 
-so that every try takes a permit of its own, waiting for one is not held against the backend, and each upstream call
-is reported. Only `Gate` holds state between requests: the wrappers are cheap enough to be nested anew for each, and not
-frozen, since that would double what it costs to build them.
+What happens around every single call is a scope (`Try`) and not one more port: each generator that a stream passes
+costs as much as reading its events. Only `Gate` holds state between requests: the wrappers are cheap enough to be
+nested anew for each, and not frozen, since that would double what it costs to build them.
 """
 
 import asyncio
@@ -14,7 +14,8 @@ import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import cast
+from types import TracebackType
+from typing import Self, cast
 
 from actors.protocol.clock import SYSTEM_CLOCK, Clock, Deadline
 from actors.protocol.errors import BackendError, BackendTimeout, LLMError, LLMRouterError
@@ -22,55 +23,6 @@ from actors.protocol.messages import Attempt, AttemptOutcome, Call, Chunk, Compl
 from actors.protocol.ports import ModelPort
 from actors.resilience.limits import Gate
 from actors.resilience.retry import AttemptBudget, RetryPolicy, Sleep
-
-
-@dataclass(slots=True)
-class Limited:
-    """Lets a call through when its backend's gate does; the permit is held until the answer or its stream ends.
-
-    Where tokens are limited, a call enters at an estimated price, and is charged what the upstream counted instead.
-    """
-
-    inner: ModelPort
-    gate: Gate
-    clock: Clock = SYSTEM_CLOCK
-
-    async def complete(self, call: Call) -> Completion:
-        """Raises `Overloaded` at once when the queue is full, or when no permit came while the call had time."""
-        gate = self.gate
-        price = 0 if gate.rates is None else gate.rates.price(call.body)
-        if not gate.try_enter(price):
-            call = await self._waited(call, price)
-        try:
-            completion = await self.inner.complete(call)
-            if price:
-                gate.correct(price, completion.usage)
-            return completion
-        finally:
-            gate.leave()
-
-    async def stream(self, call: Call) -> AsyncIterator[Chunk]:
-        """Raises `Overloaded` like `complete`; the permit is given back when the stream ends or is closed."""
-        gate = self.gate
-        price = 0 if gate.rates is None else gate.rates.price(call.body)
-        if not gate.try_enter(price):
-            call = await self._waited(call, price)
-        usage: Usage | None = None
-        try:
-            async with closing(self.inner.stream(call)) as chunks:
-                async for chunk in chunks:
-                    if price:
-                        usage = chunk.usage or usage
-                    yield chunk
-        finally:
-            if price:
-                gate.correct(price, usage)
-            gate.leave()
-
-    async def _waited(self, call: Call, price: int) -> Call:
-        deadline = Deadline.after(call.time_left_s, self.clock)
-        await self.gate.wait(call.time_left_s, price)
-        return with_time_left(call, deadline)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,29 +78,44 @@ class TimeLimited:
 
 
 @dataclass(slots=True)
-class Retrying:
-    """Asks the same backend again after errors that another try may mend; a stream only before its first chunk.
+class Trying:
+    """Calls a backend as often as its policy says: each try takes a permit and is reported.
 
+    After errors that another try may mend the same backend is asked again; in a stream only before its first chunk.
     Each try, the first one included, is taken from the request's `budget`; `LLMRouterError` (`attempts_exhausted`) when
     not even one is left. Not tried again: silence (`BackendTimeout`), a full gateway (`Overloaded`), and where the
     wait would outlast the call's time.
+
+    A permit is held until the answer or its stream ends. Waiting for one is not held against the backend: `report` is
+    told of each try that reached it, once it has ended, whatever way it ended; `cost_usd` says what a usage costs
+    (`None`: no price is known).
     """
 
     inner: ModelPort
+    backend: str
+    gate: Gate
     policy: RetryPolicy
     budget: AttemptBudget
     rng: random.Random
+    report: Callable[[Attempt], None]
+    cost_usd: Callable[[Usage], float | None] = field(default=lambda _: None)
     sleep: Sleep = field(default=asyncio.sleep)
     clock: Clock = SYSTEM_CLOCK
 
     async def complete(self, call: Call) -> Completion:
-        """Raises the last try's error."""
+        """Raises the last try's error; `Overloaded` when the queue is full or no permit came while there was time."""
         self._take_first()
         deadline = Deadline.after(call.time_left_s, self.clock)
         failures = 0
         while True:
             try:
-                return await self.inner.complete(call)
+                price = self._price(call)
+                if not self.gate.try_enter(price):
+                    call = await self._waited(call, price)
+                with Try(self, price) as this:
+                    completion = await self.inner.complete(call)
+                    this.usage = completion.usage
+                    return completion
             except BackendError as error:
                 failures += 1
                 delay_s = self._wait_s(error, failures, deadline)
@@ -158,17 +125,22 @@ class Retrying:
             call = with_time_left(call, deadline)
 
     async def stream(self, call: Call) -> AsyncIterator[Chunk]:
-        """Raises the last try's error; after the first chunk, the first error."""
+        """Raises like `complete`; after the first chunk, the first error."""
         self._take_first()
         deadline = Deadline.after(call.time_left_s, self.clock)
         failures = 0
         while True:
             begun = False
             try:
-                async with closing(self.inner.stream(call)) as chunks:
-                    async for chunk in chunks:
-                        begun = True
-                        yield chunk
+                price = self._price(call)
+                if not self.gate.try_enter(price):
+                    call = await self._waited(call, price)
+                with Try(self, price) as this:
+                    async with closing(self.inner.stream(call)) as chunks:
+                        async for chunk in chunks:
+                            begun = True
+                            this.see(chunk)
+                            yield chunk
                 return
             except BackendError as error:
                 failures += 1
@@ -183,72 +155,72 @@ class Retrying:
             message = "The request has caused as many upstream calls as its model allows (max_attempts)."
             raise LLMRouterError(message, code="attempts_exhausted")
 
+    def _price(self, call: Call) -> int:
+        """The tokens at which it enters, where those are limited; it is charged what the upstream counts instead."""
+        rates = self.gate.rates
+        return 0 if rates is None else rates.price(call.body)
+
+    async def _waited(self, call: Call, price: int) -> Call:
+        deadline = Deadline.after(call.time_left_s, self.clock)
+        await self.gate.wait(call.time_left_s, price)
+        return with_time_left(call, deadline)
+
     def _wait_s(self, error: BackendError, failures: int, deadline: Deadline) -> float | None:
         delay_s = self.policy.wait_s(error, failures, deadline.time_left_s(), self.rng)
         return delay_s if delay_s is not None and self.budget.take() else None
 
 
-@dataclass(slots=True)
-class Observed:
-    """Reports every call that reaches the backend, once it has ended, whatever way it ended.
+class Try:
+    """A scope with one call in it: reports it and gives its permit back when it ends.
 
-    `cost_usd` says what a usage costs (`None`: no price is known). A stream that is closed after its `finish_reason`
-    is `ok`, before it `cancelled`.
+    A stream that is closed after its `finish_reason` is `ok`, before it `cancelled`.
     """
 
-    inner: ModelPort
-    backend: str
-    report: Callable[[Attempt], None]
-    clock: Clock = SYSTEM_CLOCK
-    cost_usd: Callable[[Usage], float | None] = field(default=lambda _: None)
+    __slots__ = ("_by", "_finished", "_first_s", "_first_text_s", "_price", "_started_s", "usage")
 
-    async def complete(self, call: Call) -> Completion:
-        started_s = self.clock.monotonic_s()
-        outcome, usage = "internal_error", None
-        try:
-            completion = await self.inner.complete(call)
-            outcome, usage = "ok", completion.usage
-            return completion
-        except LLMError as error:
-            outcome = error.code
-            raise
-        except asyncio.CancelledError:
-            outcome = "cancelled"
-            raise
-        finally:
-            self._report(outcome, started_s, None, usage)
+    def __init__(self, by: Trying, price: int) -> None:
+        self._by = by
+        self._price = price
+        self._started_s = by.clock.monotonic_s()
+        self._first_s: float | None = None
+        self._first_text_s: float | None = None
+        self._finished = False
+        self.usage: Usage | None = None
 
-    async def stream(self, call: Call) -> AsyncIterator[Chunk]:
-        started_s = self.clock.monotonic_s()
-        outcome, usage, finished = "internal_error", None, False
-        first_s: float | None = None
-        first_text_s: float | None = None
-        try:
-            async with closing(self.inner.stream(call)) as chunks:
-                async for chunk in chunks:
-                    if first_text_s is None:
-                        now_s = self.clock.monotonic_s()
-                        first_s = first_s or now_s
-                        first_text_s = now_s if chunk.text else None
-                    usage = chunk.usage or usage
-                    finished = finished or chunk.finish_reason is not None
-                    yield chunk
-            outcome = "ok"
-        except LLMError as error:
-            outcome = error.code
-            raise
-        except (asyncio.CancelledError, GeneratorExit):
-            outcome = "ok" if finished else "cancelled"
-            raise
-        finally:
-            # Streams of tool calls have no text; there the first chunk is all that can be timed.
-            token_s = first_text_s or first_s
-            self._report(outcome, started_s, None if token_s is None else (token_s - started_s) * 1e3, usage)
+    def see(self, chunk: Chunk) -> None:
+        """To be called with each chunk of a stream."""
+        if self._first_text_s is None:
+            now_s = self._by.clock.monotonic_s()
+            self._first_s = self._first_s or now_s
+            self._first_text_s = now_s if chunk.text else None
+        if chunk.usage is not None:
+            self.usage = chunk.usage
+        if chunk.finish_reason is not None:
+            self._finished = True
 
-    def _report(self, outcome: AttemptOutcome, started_s: float, ttft_ms: float | None, usage: Usage | None) -> None:
-        latency_ms = (self.clock.monotonic_s() - started_s) * 1e3
-        cost_usd = None if usage is None else self.cost_usd(usage)
-        self.report(Attempt(self.backend, outcome, latency_ms, ttft_ms, usage, cost_usd))
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
+        by, usage = self._by, self.usage
+        if self._price:
+            by.gate.correct(self._price, usage)
+        by.gate.leave()
+        latency_ms = (by.clock.monotonic_s() - self._started_s) * 1e3
+        # Streams of tool calls have no text; there the first chunk is all that can be timed.
+        token_s = self._first_text_s or self._first_s
+        ttft_ms = None if token_s is None else (token_s - self._started_s) * 1e3
+        cost_usd = None if usage is None else by.cost_usd(usage)
+        by.report(Attempt(by.backend, self._outcome(error), latency_ms, ttft_ms, usage, cost_usd))
+
+    def _outcome(self, error: BaseException | None) -> AttemptOutcome:
+        if error is None:
+            return "ok"
+        if isinstance(error, LLMError):
+            return error.code
+        if isinstance(error, asyncio.CancelledError | GeneratorExit):
+            return "ok" if self._finished else "cancelled"
+        return "internal_error"
 
 
 def closing(chunks: AsyncIterator[Chunk]) -> "aclosing[AsyncGenerator[Chunk, None]]":

@@ -9,7 +9,7 @@ from actors.protocol.messages import Attempt, Completion
 from actors.resilience.error_handler import ErrorContext, safe_execute
 from actors.resilience.limits import Gate
 from actors.resilience.retry import AttemptBudget, RetryPolicy
-from actors.resilience.wrappers import Limited, Observed, Retrying
+from actors.resilience.wrappers import Trying
 from actors.tracing.spans import performance_tracer, trace_block
 from benchmarks.micro.driving import CALL, COMPLETION, InstantModel, finished
 
@@ -59,41 +59,13 @@ def test_the_bare_port(benchmark: BenchmarkFixture) -> None:
     assert benchmark(lambda: finished(PORT.complete(CALL))) is COMPLETION
 
 
-def test_observed(benchmark: BenchmarkFixture) -> None:
-    attempts: list[Attempt] = []
-
-    def observe() -> Completion:
-        attempts.clear()
-        return finished(Observed(PORT, "instant", attempts.append).complete(CALL))
-
-    assert benchmark(observe) is COMPLETION
-    assert [attempt.outcome for attempt in attempts] == ["ok"]
-
-
-def test_limited(benchmark: BenchmarkFixture) -> None:
-    gate = Gate("instant", permits=8, queue=8)
-
-    assert benchmark(lambda: finished(Limited(PORT, gate).complete(CALL))) is COMPLETION
-    assert gate.in_flight == 0
-
-
-def test_retrying(benchmark: BenchmarkFixture) -> None:
-    rng, policy = random.Random(1), RetryPolicy()
-
-    def try_once() -> Completion:
-        return finished(Retrying(PORT, policy, AttemptBudget(6), rng).complete(CALL))
-
-    assert benchmark(try_once) is COMPLETION
-
-
-def test_all_wrappers_together(benchmark: BenchmarkFixture) -> None:
+def test_a_call_that_is_limited_reported_and_could_be_tried_again(benchmark: BenchmarkFixture) -> None:
     attempts: list[Attempt] = []
     rng, gate = random.Random(1), Gate("instant", permits=8, queue=8)
 
     def nest_and_call() -> Completion:
         attempts.clear()
-        observed = Observed(PORT, "instant", attempts.append)
-        port = Retrying(Limited(observed, gate), RetryPolicy(2), AttemptBudget(6), rng)
+        port = Trying(PORT, "instant", gate, RetryPolicy(2), AttemptBudget(6), rng, attempts.append)
         return finished(port.complete(CALL))
 
     assert benchmark(nest_and_call) is COMPLETION

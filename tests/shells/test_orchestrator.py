@@ -315,7 +315,7 @@ async def test_a_caller_who_leaves_a_stream_stops_the_model() -> None:
     theatre = Theatre({"a": {"reply": "one two three four", "tokens_per_s": 5}})
     reply = await theatre.orchestrator.open_stream(request("a", stream=True), theatre.table)
 
-    async with aclosing(reply.events) as events:  # type: ignore[type-var]
+    async with aclosing(reply.events) as events:
         await anext(events)
 
     assert theatre.providers["a"].stats().in_flight == 0

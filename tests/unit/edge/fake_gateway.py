@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 
 from actors.edge.gateway import ChatRequest, Reply, StreamedReply
@@ -89,7 +89,7 @@ class FakeGateway:
     def refuses_because(self) -> LLMError | None:
         return self.refusal
 
-    async def _replay(self) -> AsyncIterator[bytes]:
+    async def _replay(self) -> AsyncGenerator[bytes, None]:
         try:
             for event in self.events:
                 await asyncio.sleep(self.pause_s)

@@ -176,7 +176,7 @@ async def test_the_queue_is_that_of_the_whole_limit_until_nothing_more_can_be_ha
     caller = asyncio.create_task(held.gate.enter(60.0))
     await steps()
     granted(held, Allowance(5))
-    assert (held.gate.queue, held.gate.is_settled) == (20, True)
+    assert (held.gate.queue, held.gate.is_settled) == (30, True)  # 4 for each of its 5 permits, and half as many again
     await caller
 
 

@@ -24,7 +24,7 @@ from actors.resilience.backoff import Backoff
 from actors.resilience.limits import Gate
 from actors.resilience.rates import Rates
 from actors.resilience.retry import AttemptBudget, RetryPolicy
-from actors.resilience.wrappers import Limited, Limits, Observed, Retrying, TimeLimited, closing
+from actors.resilience.wrappers import Limits, TimeLimited, Trying, closing
 
 CALL = Call("r1", {"messages": []}, 60.0)
 USAGE = Usage(10, 5)
@@ -76,12 +76,50 @@ async def text_of(port: ModelPort, call: Call = CALL) -> str:
         return "".join([chunk.text async for chunk in chunks])
 
 
-# ---- Limited ----
+class Rest:
+    """A sleep that takes no time but moves the clock."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.slept_s: list[float] = []
+
+    async def __call__(self, seconds: float) -> None:
+        self.slept_s.append(seconds)
+        self.clock.advance(seconds)
+
+
+def trying(
+    model: ModelPort,
+    gate: Gate | None = None,
+    budget: AttemptBudget | None = None,
+    rest: Rest | None = None,
+    max_retries: int = 0,
+    clock: ManualClock | None = None,
+) -> Trying:
+    rest = rest or Rest()
+    return Trying(
+        model,
+        "b",
+        gate or Gate("b", 8, 0),
+        RetryPolicy(max_retries, Backoff(1.0, 4.0)),
+        budget or AttemptBudget(9),
+        random.Random(3),
+        report=lambda _: None,
+        sleep=rest,
+        clock=clock or rest.clock,
+    )
+
+
+def retrying(model: ModelPort, budget: AttemptBudget, rest: Rest) -> Trying:
+    return trying(model, budget=budget, rest=rest, max_retries=2)
+
+
+# ---- permits ----
 
 
 async def test_a_permit_is_held_for_the_length_of_a_call_and_given_back() -> None:
     gate = Gate("b", 1, 0)
-    port = Limited(ScriptedModel(), gate)
+    port = trying(ScriptedModel(), gate)
 
     assert (await port.complete(CALL)).text == "hi"
     assert await text_of(port) == "hi"
@@ -91,7 +129,7 @@ async def test_a_permit_is_held_for_the_length_of_a_call_and_given_back() -> Non
 @pytest.mark.parametrize("script", [(BackendUnavailable("down"),), (CHUNKS[0], BackendUnavailable("down"))])
 async def test_a_permit_comes_back_after_a_failure(script: Sequence[Step]) -> None:
     gate = Gate("b", 1, 0)
-    port = Limited(ScriptedModel([script]), gate)
+    port = trying(ScriptedModel([script]), gate)
 
     with pytest.raises(BackendUnavailable):
         await port.complete(CALL)
@@ -103,7 +141,7 @@ async def test_a_permit_comes_back_after_a_failure(script: Sequence[Step]) -> No
 async def test_a_permit_comes_back_when_a_stream_is_closed_early() -> None:
     gate, model = Gate("b", 1, 0), ScriptedModel()
 
-    async with closing(Limited(model, gate).stream(CALL)) as chunks:
+    async with closing(trying(model, gate).stream(CALL)) as chunks:
         await anext(chunks)
         assert (gate.in_flight, model.running) == (1, 1)
 
@@ -112,7 +150,7 @@ async def test_a_permit_comes_back_when_a_stream_is_closed_early() -> None:
 
 async def test_a_permit_comes_back_when_a_call_is_cancelled() -> None:
     gate, model = Gate("b", 1, 0), ScriptedModel([(None,)])
-    calling = asyncio.create_task(Limited(model, gate).complete(CALL))
+    calling = asyncio.create_task(trying(model, gate).complete(CALL))
     await asyncio.sleep(0)
 
     calling.cancel()
@@ -127,14 +165,14 @@ async def test_beyond_the_queue_a_call_is_refused_and_the_model_not_asked() -> N
     await gate.enter(1.0)
 
     with pytest.raises(Overloaded):
-        await Limited(model, gate).complete(CALL)
+        await trying(model, gate).complete(CALL)
     assert model.calls == []
 
 
 async def test_the_time_spent_in_the_queue_is_taken_from_the_call() -> None:
     gate, model, clock = Gate("b", 1, 1), ScriptedModel(), ManualClock()
     await gate.enter(1.0)
-    calling = asyncio.create_task(Limited(model, gate, clock).complete(CALL))
+    calling = asyncio.create_task(trying(model, gate, clock=clock).complete(CALL))
     await asyncio.sleep(0)
 
     clock.advance(20.0)
@@ -149,15 +187,15 @@ async def test_where_tokens_are_limited_a_call_is_charged_what_the_upstream_coun
     gate = Gate("b", 1, 0, rates=rates)
     call = Call("r1", {"messages": [{"content": "x" * 400}], "max_tokens": 50}, 60.0)
 
-    await Limited(ScriptedModel(), gate).complete(call)
+    await trying(ScriptedModel(), gate).complete(call)
     assert rates.wait_s(tokens=200) == pytest.approx(0.15)  # 15 of 200 are used
-    await text_of(Limited(ScriptedModel(), gate), call)
+    await text_of(trying(ScriptedModel(), gate), call)
     assert rates.wait_s(tokens=200) == pytest.approx(0.3)
 
 
 async def test_a_call_that_ends_without_a_count_keeps_its_price() -> None:
     rates = Rates(None, 6_000.0, ManualClock())
-    port = Limited(ScriptedModel([(BackendUnavailable("down"),)]), Gate("b", 1, 0, rates=rates))
+    port = trying(ScriptedModel([(BackendUnavailable("down"),)]), Gate("b", 1, 0, rates=rates))
 
     with pytest.raises(BackendUnavailable):
         await text_of(port, Call("r1", {"messages": [], "max_tokens": 100}, 60.0))
@@ -229,25 +267,7 @@ async def test_cancellation_is_not_taken_for_a_timeout() -> None:
         await calling
 
 
-# ---- Retrying ----
-
-
-class Rest:
-    """A sleep that takes no time but moves the clock."""
-
-    def __init__(self) -> None:
-        self.clock = ManualClock()
-        self.slept_s: list[float] = []
-
-    async def __call__(self, seconds: float) -> None:
-        self.slept_s.append(seconds)
-        self.clock.advance(seconds)
-
-
-def retrying(model: ModelPort, budget: AttemptBudget, rest: Rest, max_retries: int = 2) -> Retrying:
-    policy = RetryPolicy(max_retries, Backoff(1.0, 4.0))
-    return Retrying(model, policy, budget, random.Random(3), rest, rest.clock)
-
+# ---- trying again ----
 
 DOWN = (BackendUnavailable("down", "b"),)
 
@@ -321,12 +341,15 @@ async def test_without_any_budget_the_model_is_not_asked() -> None:
     assert (failure.value.code, model.calls) == ("attempts_exhausted", [])
 
 
-# ---- Observed ----
+# ---- reports ----
 
 
-def observed(model: ScriptedModel, clock: ManualClock) -> tuple[Observed, list[Attempt]]:
+def observed(model: ScriptedModel, clock: ManualClock) -> tuple[Trying, list[Attempt]]:
+    port = trying(model, clock=clock)
+    port.cost_usd = lambda usage: usage.total_tokens / 100
     attempts: list[Attempt] = []
-    return Observed(model, "b", attempts.append, clock, lambda usage: usage.total_tokens / 100), attempts
+    port.report = attempts.append
+    return port, attempts
 
 
 async def test_a_success_is_reported_with_its_time_usage_and_cost() -> None:
@@ -400,9 +423,8 @@ async def test_nested_they_play_together_and_leave_nothing_running() -> None:
     model, gate, rest = ScriptedModel([DOWN, (*CHUNKS[:2], None)]), Gate("b", 1, 0), Rest()
     attempts: list[Attempt] = []
     limits = Limits(60.0, 60.0, 0.0)
-    port = retrying(
-        Limited(Observed(TimeLimited(model, "b", limits), "b", attempts.append), gate), AttemptBudget(6), rest
-    )
+    port = trying(TimeLimited(model, "b", limits), gate, AttemptBudget(6), rest, max_retries=2)
+    port.report = attempts.append
 
     with pytest.raises(BackendTimeout):
         await text_of(port)
