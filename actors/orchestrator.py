@@ -104,7 +104,7 @@ class Orchestrator:
         with self._ending_recorded(request, scene, opened.backend):
             async with aclosing(opened.chunks) as chunks:
                 async for chunk in chunks:
-                    if not request.include_usage and is_bare_usage(chunk):
+                    if chunk.usage is not None and not request.include_usage and is_bare_usage(chunk):
                         continue
                     if held is not None:
                         yield held

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from actors.edge.envelope import Header
 from actors.edge.gateway import new_request_id
@@ -91,21 +91,21 @@ class Exchange:
         """Sends status and headers, ours among them. Raises `ClientGone`."""
         self.started = True
         head = [*headers, *self.extra_headers]
-        await self._emit({"type": "http.response.start", "status": status, "headers": head})
+        try:
+            await self._send({"type": "http.response.start", "status": status, "headers": head})
+        except OSError:
+            raise ClientGone from None
 
     async def send_part(self, data: bytes, *, last: bool = False) -> None:
         """Sends a piece of the response's body; waits while the client reads too slowly. Raises `ClientGone`."""
-        await self._emit({"type": "http.response.body", "body": data, "more_body": not last})
+        try:
+            await self._send({"type": "http.response.body", "body": data, "more_body": not last})
+        except OSError:
+            raise ClientGone from None
 
     def watch(self) -> "ClientWatch":
         """A scope whose work is cancelled when the client hangs up. Only for after the body was read."""
         return ClientWatch(self._receive)
-
-    async def _emit(self, message: Message) -> None:
-        try:
-            await self._send(message)
-        except OSError:
-            raise ClientGone from None
 
     async def _next_part(self) -> bytes:
         message = await self._receive()

@@ -48,10 +48,11 @@ class StreamReading:
 
     def chunk(self, event: ServerEvent) -> Chunk | None:
         """The event as a chunk; `None` for the one that ends the stream. Raises `BackendError`s."""
-        if event.data.strip() == b"[DONE]":
+        data = event.data
+        if data.strip() == b"[DONE]":
             self.ended = True
             return None
-        parsed = _object(event.data, self._backend, "an event that is not JSON")
+        parsed = _object(data, self._backend, "an event that is not JSON")
         error = parsed.get("error")
         if error or event.name == b"error":
             raise self._refusals.of_event(error or parsed)
@@ -61,7 +62,8 @@ class StreamReading:
                 index, choice_reason = choice.get("index", 0), choice.get("finish_reason")
                 delta = choice.get("delta")
                 if delta:
-                    self.begun = self.begun or any(value for key, value in delta.items() if key != "role")
+                    if not self.begun:
+                        self.begun = any(value for key, value in delta.items() if key != "role")
                     if index == 0:
                         text += text_of(delta.get("content"))
                 self._open.add(index)
@@ -70,7 +72,7 @@ class StreamReading:
                     reason = choice_reason if index == 0 else reason
         except (TypeError, AttributeError):
             raise MalformedAnswer(f"'{self._backend}' sent an event that is not a chunk.", self._backend) from None
-        return Chunk(event.data, text, reason, usage_of(parsed) if parsed.get("usage") else None)
+        return Chunk(data, text, reason, usage_of(parsed) if parsed.get("usage") else None)
 
     def end(self) -> None:
         """To be called at the clean end of the connection. Raises `MalformedAnswer` if the answer is not whole."""

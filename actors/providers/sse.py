@@ -36,6 +36,9 @@ class EventReader:
 
     def feed(self, part: bytes) -> list[ServerEvent]:
         """The events that `part` completes, in order."""
+        if self._is_one_plain_event(part):
+            self._started, self._ended_with_cr = True, False
+            return [ServerEvent(part[6:-2])]
         part = self._with_plain_newlines(part)
         if b"\n" not in part:
             self._tail += part
@@ -53,6 +56,17 @@ class EventReader:
         lines = [bytes(self._tail), b""]
         self._tail.clear()
         return self._events(lines)
+
+    def _is_one_plain_event(self, part: bytes) -> bool:
+        """Whether it is `data: ...` and an empty line and nothing else, as most parts of a live stream are."""
+        return (
+            part.startswith(b"data: ")
+            and part.endswith(b"\n\n")
+            and part.count(b"\n") == 2
+            and b"\r" not in part
+            and len(part) <= self._max_bytes
+            and not (self._tail or self._data or self._name)
+        )
 
     def _with_plain_newlines(self, part: bytes) -> bytes:
         if self._ended_with_cr and part.startswith(b"\n"):
