@@ -100,7 +100,10 @@ def warm_up(target: Target, body: bytes, connections: int, answers: int) -> None
 
 @dataclass(frozen=True, slots=True)
 class Streams:
-    """Many streams side by side, at the rate at which a model writes."""
+    """Many streams side by side, at the rate at which a model writes.
+
+    CPU is told with and without what a contestant uses at rest, which is measured directly before.
+    """
 
     streams: int = STREAMS
 
@@ -113,11 +116,17 @@ class Streams:
 
     def measure(self, running: Running, effort: Effort) -> Measured:
         stream(running.target, self.streams, min(WARM_UP_CHUNKS, effort.chunks))
-        before_s = running.family.cpu_s()
+        at_rest_share = share_at_rest(running, effort.idle_s)
+        began_s, before_s = SYSTEM_CLOCK.monotonic_s(), running.family.cpu_s()
         seen = stream(running.target, self.streams, effort.chunks)
-        cpu_us = (running.family.cpu_s() - before_s) / seen.chunks * 1e6
-        figures = {name: value for name, value in asdict(seen).items() if name.endswith("_ms")}
-        return Measured({**figures, "cpu_us_per_chunk": cpu_us, "pss_mb": running.family.pss_mb()}, seen.broken)
+        used_s = running.family.cpu_s() - before_s
+        at_rest_s = at_rest_share * (SYSTEM_CLOCK.monotonic_s() - began_s)
+        figures = {name: value for name, value in asdict(seen).items() if name.endswith("_ms")} | {
+            "cpu_us_per_chunk": used_s / seen.chunks * 1e6,
+            "cpu_us_per_chunk_above_rest": (used_s - at_rest_s) / seen.chunks * 1e6,
+            "pss_mb": running.family.pss_mb(),
+        }
+        return Measured(figures, seen.broken)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,12 +184,17 @@ class Idle:
         return True
 
     def measure(self, running: Running, effort: Effort) -> Measured:
-        threading.Event().wait(max(0.0, SETTLED_AFTER_S - running.age_s))
-        began_s, before_s = SYSTEM_CLOCK.monotonic_s(), running.family.cpu_s()
-        threading.Event().wait(effort.idle_s)
-        used_s = running.family.cpu_s() - before_s
-        share = used_s / (SYSTEM_CLOCK.monotonic_s() - began_s)
+        share = share_at_rest(running, effort.idle_s)
         return Measured({"cpu_share": share, "pss_mb": running.family.pss_mb()})
+
+
+def share_at_rest(running: Running, seconds: float) -> float:
+    """The part of one core that a contestant uses while nothing is asked of it."""
+    threading.Event().wait(max(0.0, SETTLED_AFTER_S - running.age_s))
+    began_s, before_s = SYSTEM_CLOCK.monotonic_s(), running.family.cpu_s()
+    threading.Event().wait(seconds)
+    used_s = running.family.cpu_s() - before_s
+    return used_s / (SYSTEM_CLOCK.monotonic_s() - began_s)
 
 
 CASES: Mapping[str, Case] = {
@@ -191,6 +205,7 @@ CASES: Mapping[str, Case] = {
     "body-16k": Requests(64, 16 * 1024),
     "body-256k": Requests(64, 256 * 1024),
     "streams": Streams(),
+    "streams-200": Streams(200),
     "ensemble": Together(64),
     "ensemble-c1": Together(1),
     "cold-start": ColdStart(),

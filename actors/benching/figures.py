@@ -32,6 +32,7 @@ FIGURES: Mapping[str, Figure] = {
     "lag_p95_ms": Figure("lag p95 ms", 3),
     "lag_p99_ms": Figure("lag p99 ms", 3),
     "cpu_us_per_chunk": Figure("CPU us/chunk", 0, compared=True),
+    "cpu_us_per_chunk_above_rest": Figure("above rest", 0, compared=True),
     "single_p50_ms": Figure("single p50 ms", 2),
     "single_cpu_us_per_request": Figure("single CPU us/req", 0),
     "p50_times_single": Figure("p50 / single", 2),

@@ -43,8 +43,11 @@ THRESHOLDS: Sequence[Threshold] = (
     Threshold("1 connection: p99 over Portkey's", "c1", "p99_ms", 1.0, to=PORTKEY),
     Threshold("streams: added lag over the bare replica's", "streams", "lag_p50_ms", 1.5, to=BARE, added=True),
     Threshold("streams: added time to first chunk over the same", "streams", "first_p50_ms", 1.5, to=BARE, added=True),
-    Threshold("streams: CPU per chunk over Portkey's", "streams", "cpu_us_per_chunk", 1.0, to=PORTKEY),
-    Threshold("streams: CPU per chunk over LiteLLM's", "streams", "cpu_us_per_chunk", 1.0, to=LITELLM),
+    *(
+        Threshold(f"streams: CPU per chunk over {name}'s{what}", "streams", figure, 1.0, to=peer)
+        for what, figure in (("", "cpu_us_per_chunk"), (", both without that at rest", "cpu_us_per_chunk_above_rest"))
+        for name, peer in (("Portkey", PORTKEY), ("LiteLLM", LITELLM))
+    ),
     Threshold("ensemble of 3, 64 connections: CPU over a single request's", "ensemble", "cpu_times_single", 2.5),
     Threshold("ensemble of 3, 1 connection: p50 over a single request's", "ensemble-c1", "p50_times_single", 2.5),
 )
