@@ -102,6 +102,8 @@ def _edition_of(config: Config, state_path: str) -> str:
 class EnsembleReplica(Ensemble):
     """An `Ensemble` with everything real around it."""
 
+    _listener: Listener | None = None
+
     async def __init__(  # type: ignore[misc]  # Serve awaits constructors
         self, config: Config, state_path: str, node_id: str | None, instance: str, edition: str
     ) -> None:
@@ -126,8 +128,9 @@ class EnsembleReplica(Ensemble):
         settle_garbage_collection()
 
     async def __del__(self) -> None:  # Serve awaits destructors
-        await self._listener.close()
-        await self.stop()
+        if self._listener is not None:  # its constructor came to its end
+            await self._listener.close()
+            await self.stop()
 
     def __serve_build_asgi_app__(self) -> HttpApp:
         return self._app

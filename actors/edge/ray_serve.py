@@ -40,7 +40,14 @@ def failure_of(name: str) -> str | None:
     found = serve.status().applications.get(name)
     if found is None or found.status != ApplicationStatus.DEPLOY_FAILED:
         return None
-    return found.message
+    causes = [last_line(deployment.message) for deployment in found.deployments.values()]
+    return " ".join(filter(None, [found.message, *causes]))
+
+
+def last_line(text: str) -> str:
+    """What a message that holds a traceback comes to: the error itself stands in its last line."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else ""
 
 
 def withdraw(name: str) -> None:
