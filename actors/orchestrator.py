@@ -15,9 +15,10 @@ from actors.edge.gateway import ChatRequest, Reply, StreamedReply
 from actors.edge.wishes import target_of
 from actors.orchestrating.chunks import as_chunks, is_bare_usage
 from actors.orchestrating.player import Opened, Player, all_ended
+from actors.orchestrating.repairing import Sent, resumed
 from actors.orchestrating.scene import Cast, Scene
 from actors.protocol.clock import SYSTEM_CLOCK, Clock, Deadline
-from actors.protocol.errors import LLMError
+from actors.protocol.errors import BackendError, LLMError
 from actors.protocol.messages import AttemptOutcome, DecisionRecord, Failure, Outcome
 from actors.resilience.retry import AttemptBudget
 from actors.routing.table import BackendRecord, RoutingTable
@@ -99,21 +100,35 @@ class Orchestrator:
     async def _live_events(
         self, request: ChatRequest, scene: Scene, opened: Opened, overhead_ms: float
     ) -> AsyncGenerator[bytes, None]:
-        """The upstream's own events; the last one that is sent anyway also carries the `troupe` object."""
+        """The upstream's own events; the last one that is sent anyway also carries the `troupe` object.
+
+        A stream that breaks off goes on by another call where that is possible without a seam.
+        """
         held: bytes | None = None
+        sent = Sent()
+        backend = opened.backend
+        going: Opened | None = opened
         with self._ending_recorded(request, scene, opened.backend):
-            async with aclosing(opened.chunks) as chunks:
-                async for chunk in chunks:
-                    if chunk.usage is not None and not request.include_usage and is_bare_usage(chunk):
-                        continue
-                    if held is not None:
-                        yield held
-                        held = None
-                    if chunk.finish_reason is None and chunk.usage is None:
-                        yield chunk.data
-                    else:
-                        held = chunk.data
-        record = self._finish(request, scene, opened.backend, overhead_ms=overhead_ms)
+            while going is not None:
+                backend, current, going = going.backend, going, None
+                try:
+                    async with aclosing(current.chunks) as chunks:
+                        async for chunk in chunks:
+                            if chunk.usage is not None and not request.include_usage and is_bare_usage(chunk):
+                                continue
+                            if held is not None:
+                                yield held
+                                held = None
+                            if chunk.finish_reason is None and chunk.usage is None:
+                                sent.note(chunk)
+                                yield chunk.data
+                            else:
+                                held = chunk.data
+                except BackendError as error:
+                    going = None if held else await resumed(self._player, scene, backend, sent, error)
+                    if going is None:
+                        raise
+        record = self._finish(request, scene, backend, overhead_ms=overhead_ms)
         if held is not None:
             yield replies.with_troupe(held, record)
 

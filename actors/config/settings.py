@@ -97,7 +97,11 @@ class RayConfig(Section):
 
 
 class ModelConfig(Section):
-    """A name that callers may use: its members, backends or other models, and how they are played together."""
+    """A name that callers may use: its members, backends or other models, and how they are played together.
+
+    `hold_back_chunks`: so many chunks of a stream are kept until the next has come; if it breaks off among them,
+    another member can answer as if nothing had been.
+    """
 
     strategy: str = "failover"
     members: tuple[Text, ...] = Field(min_length=1)
@@ -108,6 +112,7 @@ class ModelConfig(Section):
     max_attempts: Whole = Field(6, ge=1, le=10_000)
     max_cost_usd: Dollars | None = None
     min_confidence_01: Share = 0.0
+    hold_back_chunks: Whole = Field(0, ge=0, le=1000)
 
     @field_validator("strategy")
     @classmethod

@@ -22,10 +22,10 @@ def as_chunks(body: JsonObject, usage: Usage | None) -> Iterator[Chunk]:
         yield Chunk(event({"content": message["content"]}), text=str(message["content"]))
     for key in ("refusal", "reasoning_content"):
         if message.get(key):
-            yield Chunk(event({key: message[key]}))
+            yield Chunk(event({key: message[key]}), is_plain=False)
     if message.get("tool_calls"):
         calls = [{"index": index, **call} for index, call in enumerate(message["tool_calls"])]
-        yield Chunk(event({"tool_calls": calls}))
+        yield Chunk(event({"tool_calls": calls}), is_plain=False)
     finish_reason = choice.get("finish_reason") or "stop"
     yield Chunk(event({}, finish_reason), finish_reason=finish_reason)
     if usage is not None:

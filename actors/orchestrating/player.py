@@ -1,7 +1,7 @@
 """Which members are asked for one request, in which order, and whose answer does the caller get?"""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
@@ -9,13 +9,14 @@ from actors.ensembling.ensembler import MultiModelEnsembler
 from actors.ensembling.judging import JudgeQuestion, JudgeReply, reply_of
 from actors.ensembling.panel import AskJudge, Done, Failed, Panel, Wait
 from actors.orchestrating.chunks import replayed
+from actors.orchestrating.failover import FailoverHandler, capable, is_final
 from actors.orchestrating.scene import Cast, Scene, cost_of
 from actors.protocol.clock import Clock, Deadline
-from actors.protocol.errors import EnsembleError, LLMError, LLMRouterError, MalformedAnswer
+from actors.protocol.errors import EnsembleError, LLMError, MalformedAnswer
 from actors.protocol.messages import Answer, Chunk, Failure, Outcome
 from actors.protocol.streams import Closeable, HandedOn
 from actors.resilience.wrappers import closing
-from actors.routing.strategies import callable_now, order
+from actors.routing.strategies import LocalView, callable_now
 from actors.routing.table import BackendRecord, ModelRecord, RoutingTable
 
 TASK_TYPE = "unknown"  # every task is alike until the optimizer can tell them apart
@@ -36,6 +37,11 @@ class Player:
         self._cast = cast
         self._clock = clock
 
+    @property
+    def view(self) -> LocalView:
+        """What this replica knows beyond the routing table."""
+        return self._cast.view
+
     async def play(self, target: ModelRecord | BackendRecord, scene: Scene) -> Outcome:
         """The answer of a backend, or of a model as its strategy says."""
         if isinstance(target, BackendRecord):
@@ -47,18 +53,16 @@ class Player:
     async def open(self, target: ModelRecord | BackendRecord, scene: Scene) -> Opened | Failure:
         """The stream of a backend, or of the first member of a model that gives a chunk."""
         if isinstance(target, BackendRecord):
-            return await self._open_backend(target, scene)
+            return await self.open_backend(target, scene)
         if target.is_ensemble:
             outcome = await self._play_together(target, scene)
             return outcome if isinstance(outcome, Failure) else Opened(outcome.backend, replayed(outcome))
-        failure: Failure | None = None
-        for name in order(target, scene.table, self._cast.view):
-            scene.report = None  # that of a member which failed
+        handler = FailoverHandler(target, scene, self._cast.view)
+        for name in handler:
             opened = await self.open(scene.table.resolve(name), scene)
-            if isinstance(opened, Opened) or _is_final(opened):
+            if isinstance(opened, Opened) or handler.is_final(opened):
                 return opened
-            failure = _more_telling(failure, opened)
-        return failure or _nobody(target)
+        return handler.failure()
 
     async def ask(self, backend: BackendRecord, scene: Scene, **parameters: object) -> Outcome:
         """One backend's answer or failure, its retries included; `parameters` are set in its call alone."""
@@ -74,14 +78,12 @@ class Player:
 
     async def _play_in_order(self, model: ModelRecord, scene: Scene) -> Outcome:
         """The first member that answers. A refusal that every member would repeat is passed on at once."""
-        failure: Failure | None = None
-        for name in order(model, scene.table, self._cast.view):
-            scene.report = None  # that of a member which failed
+        handler = FailoverHandler(model, scene, self._cast.view)
+        for name in handler:
             outcome = await self.play(scene.table.resolve(name), scene)
-            if isinstance(outcome, Answer) or _is_final(outcome):
+            if isinstance(outcome, Answer) or handler.is_final(outcome):
                 return outcome
-            failure = _more_telling(failure, outcome)
-        return failure or _nobody(model)
+        return handler.failure()
 
     # ---- all together ----
 
@@ -96,9 +98,10 @@ class Player:
             judged=model.judge is not None,
             judge_logprobs=model.judge is not None and _gives_logprobs(model.judge, scene.table),
         )
-        absent = [name for name in model.members if not callable_now(name, scene.table)]
+        able = capable(model.members, scene)
+        absent = [name for name in model.members if name not in able or not callable_now(name, scene.table)]
         for name in absent:
-            panel.hear(_absence(name))
+            panel.hear(_absence(name, scene.excluded.get(name)))
         # Which answer is surest can only be told from log probabilities, where no judge is asked.
         wanted = {"logprobs": True} if model.merge == "best_of_n" and model.judge is None else {}
         asked = {
@@ -156,7 +159,8 @@ class Player:
 
     # ---- streams ----
 
-    async def _open_backend(self, backend: BackendRecord, scene: Scene) -> Opened | Failure:
+    async def open_backend(self, backend: BackendRecord, scene: Scene) -> Opened | Failure:
+        """The stream of one backend, once its first chunks have come."""
         started_s = self._clock.monotonic_s()
         if refusal := scene.exhausted():
             return Failure.of(refusal, backend.name, 0.0)
@@ -165,14 +169,26 @@ class Player:
                 stack.enter_context(self._cast.counted(backend.name))
                 stream = self._cast.port(backend, scene).stream(scene.call())
                 chunks = await stack.enter_async_context(closing(stream))
-                with scene.waiting:
-                    first = await anext(chunks)
-                return Opened(backend.name, HandedOn(chunks, stack.pop_all().aclose, first))
+                taken = await self._first_of(chunks, scene)
+                return Opened(backend.name, HandedOn(chunks, stack.pop_all().aclose, *taken))
         except StopAsyncIteration:
             error: LLMError = MalformedAnswer(f"'{backend.name}' ended its stream without a word.", backend.name)
             return Failure.of(error, backend.name, self._ms_since(started_s))
         except LLMError as known:
             return Failure.of(known, backend.name, self._ms_since(started_s))
+
+    async def _first_of(self, chunks: AsyncIterator[Chunk], scene: Scene) -> list[Chunk]:
+        """The first chunk, and as many more as are held back; fewer where the stream ends among them."""
+        taken: list[Chunk] = []
+        with scene.waiting:
+            while len(taken) <= scene.hold_back_chunks:
+                try:
+                    taken.append(await anext(chunks))
+                except StopAsyncIteration:
+                    if not taken:
+                        raise
+                    break
+        return taken
 
     def _ms_since(self, moment_s: float) -> float:
         return (self._clock.monotonic_s() - moment_s) * 1000
@@ -196,21 +212,9 @@ def _gives_logprobs(name: str, table: RoutingTable) -> bool:
     return all(table.backends[leaf].supports.logprobs for leaf in table.leaves(name))
 
 
-def _is_final(failure: Failure) -> bool:
-    """Whether every other member would refuse the same: the caller's own mistake, but not a too long prompt."""
-    return not failure.retryable and 400 <= failure.status < 500 and failure.code != "context_length_exceeded"
-
-
-def _more_telling(known: Failure | None, new: Failure) -> Failure:
-    """The failure to report when all failed: what a backend said, rather than that time, money or tries ran out."""
-    return known if known is not None and new.code in ("deadline_exceeded", "attempts_exhausted") else new
-
-
-def _nobody(model: ModelRecord) -> Failure:
-    return Failure.of(LLMRouterError(f"No member of '{model.name}' can take this request now."), model.name, 0.0)
-
-
-def _absence(name: str) -> Failure:
+def _absence(name: str, unable: str | None) -> Failure:
+    if unable is not None:
+        return Failure(name, "unsupported", f"'{name}' cannot take this request: {unable}.", 400, False, 0.0)
     message = f"'{name}' is out of service at the moment."
     return Failure(name, "backend_unavailable", message, 503, True, 0.0)
 
@@ -218,7 +222,7 @@ def _absence(name: str) -> Failure:
 def _failure_of(model: ModelRecord, failed: Failed, latency_ms: float) -> Failure:
     """One failure for a panel of which nobody answered: their common refusal, or a summary."""
     failures = failed.failures
-    if failures and all(_is_final(failure) for failure in failures):
+    if failures and all(is_final(failure) for failure in failures):
         return failures[0]
     causes = ", ".join(f"'{failure.backend}': {failure.code}" for failure in failures)
     waits_s = [failure.retry_after_s for failure in failures if failure.retry_after_s is not None]

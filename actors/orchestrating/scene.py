@@ -8,7 +8,7 @@ from functools import partial
 from actors.orchestrating.holdings import Holdings
 from actors.protocol.clock import Clock, Deadline
 from actors.protocol.errors import BackendUnavailable, DeadlineExceeded, LLMError, LLMRouterError
-from actors.protocol.messages import Attempt, Call, EnsembleReport, JsonObject, Usage
+from actors.protocol.messages import Attempt, Call, EnsembleReport, Failure, JsonObject, Usage
 from actors.protocol.ports import ModelPort
 from actors.resilience.retry import AttemptBudget, RetryPolicy
 from actors.resilience.wrappers import Limits, TimeLimited, Trying
@@ -21,6 +21,8 @@ class Scene:
     """One request under way.
 
     `waiting` is entered whenever it waits for a model. `report` is that of the outermost ensemble, once it has ended.
+    `shut`: backends that are not asked again for it, since they were silent or refuse us. `too_small`: those for whose
+    context it is too long. `excluded`: members that cannot take it at all -> why.
     """
 
     request_id: str
@@ -32,6 +34,9 @@ class Scene:
     clock: Clock
     max_cost_usd: float | None = None
     attempts: list[Attempt] = field(default_factory=list)
+    shut: set[str] = field(default_factory=set)
+    too_small: list[BackendRecord] = field(default_factory=list)
+    excluded: dict[str, str] = field(default_factory=dict)
     report: EnsembleReport | None = None
     waiting: "Waiting" = field(init=False)
 
@@ -42,6 +47,24 @@ class Scene:
     def leaves(self) -> Sequence[str]:
         """The backends that may be asked for this request, each once."""
         return self.table.leaves_of(self.target)
+
+    def may_ask(self, backend: BackendRecord) -> bool:
+        """Whether, after what has happened so far, asking this backend makes sense."""
+        if backend.name in self.shut:
+            return False
+        return all(_is_another_or_larger(backend, refused) for refused in self.too_small)
+
+    def learn(self, failure: Failure) -> None:
+        """Remembers what a failure says about asking that backend again for this request."""
+        if failure.code in ("timeout", "upstream_key_refused", "upstream_not_found"):
+            self.shut.add(failure.backend)
+        elif failure.code == "context_length_exceeded" and failure.backend in self.table.backends:
+            self.too_small.append(self.table.backends[failure.backend])
+
+    @property
+    def hold_back_chunks(self) -> int:
+        """How many chunks of a stream are kept until the next has come."""
+        return 0 if isinstance(self.target, BackendRecord) else self.target.hold_back_chunks
 
     @property
     def has_alternatives(self) -> bool:
@@ -80,6 +103,16 @@ class Scene:
             message = f"The request's cost limit of {self.max_cost_usd:g} USD is spent."
             return LLMRouterError(message, status=402, code="cost_limit")
         return None
+
+
+def _is_another_or_larger(backend: BackendRecord, refused: BackendRecord) -> bool:
+    if backend.context_window is not None and refused.context_window is not None:
+        return backend.context_window > refused.context_window
+    return _served_as(backend) != _served_as(refused)
+
+
+def _served_as(backend: BackendRecord) -> tuple[str, str, str | None]:
+    return backend.provider, backend.model, backend.lease.base_url if backend.lease else None
 
 
 class Waiting:

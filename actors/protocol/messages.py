@@ -74,13 +74,15 @@ class Completion:
 class Chunk(NamedTuple):
     """One event of a stream: the JSON as the upstream sent it, and what we need to know of it.
 
-    `text` is the content delta of the first choice ("" when there is none).
+    `text` is the content delta of the first choice ("" when there is none). `is_plain`: besides it the event says
+    nothing of the answer but its role, its finish and its usage: no tool call, no other choice, no log probabilities.
     """
 
     data: bytes
     text: str = ""
     finish_reason: str | None = None
     usage: Usage | None = None
+    is_plain: bool = True
 
 
 @dataclass(frozen=True, slots=True)

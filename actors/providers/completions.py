@@ -10,6 +10,7 @@ from actors.protocol.messages import Chunk, Completion, JsonObject, Usage
 from actors.providers.refusals import Refusals
 from actors.providers.sse import ServerEvent
 
+PLAIN_KEYS = frozenset({"role", "content"})
 LEAST_LOGPROB = -100.0  # upstreams write -9999 and the like for a probability of 0
 
 
@@ -34,29 +35,44 @@ class StreamReading:
     """Reads one answer's events in order, and knows what has been read so far.
 
     `begun`: something of the answer itself was there, more than its role. `ended`: the upstream said `[DONE]`.
+    `is_whole`: every choice that was begun has said why it finished.
     """
 
-    __slots__ = ("_backend", "_finished", "_open", "_refusals", "begun", "ended")
+    __slots__ = ("_backend", "_finished", "_open", "_refusals", "_skipped", "begun", "ended")
 
     def __init__(self, backend: str, refusals: Refusals) -> None:
         self._backend = backend
         self._refusals = refusals
         self._open: set[int] = set()
         self._finished: set[int] = set()
+        self._skipped = False
         self.begun = False
         self.ended = False
 
+    @property
+    def is_whole(self) -> bool:
+        return bool(self._open) and self._open == self._finished
+
     def chunk(self, event: ServerEvent) -> Chunk | None:
-        """The event as a chunk; `None` for the one that ends the stream. Raises `BackendError`s."""
+        """The event as a chunk; `None` for the one that ends the stream, and for a broken one that says nothing.
+
+        Raises `BackendError`s.
+        """
         data = event.data
         if data.strip() == b"[DONE]":
             self.ended = True
             return None
-        parsed = _object(data, self._backend, "an event that is not JSON")
+        try:
+            parsed = _object(data, self._backend, "an event that is not JSON")
+        except MalformedAnswer:
+            if self._skipped or not says_nothing(data):
+                raise
+            self._skipped = True
+            return None
         error = parsed.get("error")
         if error or event.name == b"error":
             raise self._refusals.of_event(error or parsed)
-        text, reason = "", None
+        text, reason, plain = "", None, True
         try:
             for choice in parsed.get("choices") or ():
                 index, choice_reason = choice.get("index", 0), choice.get("finish_reason")
@@ -66,17 +82,21 @@ class StreamReading:
                         self.begun = any(value for key, value in delta.items() if key != "role")
                     if index == 0:
                         text += text_of(delta.get("content"))
+                plain = plain and is_plain(choice)
                 self._open.add(index)
                 if choice_reason:
                     self._finish(choice, index, choice_reason)
                     reason = choice_reason if index == 0 else reason
         except (TypeError, AttributeError):
             raise MalformedAnswer(f"'{self._backend}' sent an event that is not a chunk.", self._backend) from None
-        return Chunk(data, text, reason, usage_of(parsed) if parsed.get("usage") else None)
+        return Chunk(data, text, reason, usage_of(parsed) if parsed.get("usage") else None, plain)
 
     def end(self) -> None:
-        """To be called at the clean end of the connection. Raises `MalformedAnswer` if the answer is not whole."""
-        if not self.ended and (not self._open or self._open != self._finished):
+        """To be called at the end of the stream. Raises `MalformedAnswer` if the answer is not whole.
+
+        `[DONE]` alone does not make it whole: an answer that does not say why it finished may have been cut.
+        """
+        if not self.is_whole:
             what = "broke off its answer" if self._open else "ended its stream without an answer"
             raise MalformedAnswer(f"'{self._backend}' {what}.", self._backend)
 
@@ -85,6 +105,20 @@ class StreamReading:
             raise _broken(choice, self._backend, self._refusals)
         self._finished.add(index)
         self.begun = True
+
+
+def is_plain(choice: JsonObject) -> bool:
+    """Whether a choice of an event is the first one and says nothing but its role, its text and its finish."""
+    delta = choice.get("delta")
+    if choice.get("index") or choice.get("logprobs"):
+        return False
+    return not delta or all(key in PLAIN_KEYS or not delta[key] for key in delta)
+
+
+def says_nothing(data: bytes) -> bool:
+    """Whether an event that is not JSON can have been no piece of an answer: it was not cut off, and names none."""
+    is_cut_off = data.lstrip().startswith(b"{") and not data.rstrip().endswith(b"}")
+    return not is_cut_off and not any(word in data for word in (b"choices", b"delta", b"content"))
 
 
 def text_of(content: object) -> str:

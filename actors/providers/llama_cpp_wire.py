@@ -20,6 +20,7 @@ from actors.protocol.errors import (
     RequestRefused,
 )
 from actors.protocol.messages import Chunk, Completion, JsonObject, Usage
+from actors.providers.completions import is_plain
 
 REASON_LENGTH = 300
 LEAST_LOGPROB = -100.0  # the runtime sends the lowest float32 for a probability that underflowed to 0 (below e^-103)
@@ -145,7 +146,8 @@ def chunk_of(event: JsonObject) -> Chunk:
     text, reason = "", None
     if first is not None:
         text, reason = first["delta"].get("content") or "", first["finish_reason"]
-    return Chunk(orjson.dumps(event), text, reason, usage_of(event))
+    plain = all(is_plain(choice) for choice in event["choices"])
+    return Chunk(orjson.dumps(event), text, reason, usage_of(event), plain)
 
 
 def usage_of(event: JsonObject) -> Usage | None:

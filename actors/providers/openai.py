@@ -19,6 +19,7 @@ from actors.providers.upstream import AiohttpUpstream, Upstream, UpstreamRequest
 PROBE_TIMEOUT_S = 2.0
 REASON_WITHIN_S = 1.0  # the status says most of it: the body of a refusal is not worth a long wait
 REST_WITHIN_S = 0.02  # the end of the body comes with `[DONE]` or never; read, the connection can be used again
+USAGE_WITHIN_S = 2.0
 REST_BYTES = 64 * 1024
 
 
@@ -82,17 +83,23 @@ class OpenAI:
                 events = EventReader(self._name)
                 reading = StreamReading(self._name, self._refusals)
                 while not reading.ended:
-                    part = await patience.wait_for(response.read_part())
+                    try:
+                        part = await patience.wait_for(response.read_part())
+                    except BackendError:
+                        if reading.is_whole:
+                            return
+                        raise
                     for event in events.feed(part) if part else events.finish():
                         chunk = reading.chunk(event)
-                        if chunk is None:
+                        if chunk is not None:
+                            if reading.begun:
+                                patience.renew(self._silence_s(reading))
+                            yield chunk
+                        elif reading.ended:
                             break
-                        if reading.begun:
-                            patience.renew(self._stall_timeout_s)
-                        yield chunk
                     if not part:
-                        reading.end()
-                        return
+                        break
+                reading.end()
                 await _read_rest(response, REST_WITHIN_S)
             finally:
                 response.close()
@@ -115,6 +122,10 @@ class OpenAI:
     async def aclose(self) -> None:
         """Closes all connections, those of running calls as well."""
         await self._upstream.aclose()
+
+    def _silence_s(self, reading: StreamReading) -> float:
+        """How long the next event may take: after the last word there is only the usage to come, or nothing."""
+        return min(self._stall_timeout_s, USAGE_WITHIN_S) if reading.is_whole else self._stall_timeout_s
 
     async def _open_stream(self, call: Call, patience: Patience) -> UpstreamResponse:
         asks_usage = self._asks_usage

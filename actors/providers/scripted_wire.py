@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from actors.protocol.messages import Chunk, Completion, JsonObject, Usage
+from actors.providers.completions import is_plain
 from actors.providers.script import Fault, ScriptedReply
 
 TOKEN = re.compile(r"\s*\S+(?:\s+\Z)?")
@@ -55,13 +56,14 @@ class Part:
     def chunk(self, delta: JsonObject, finish_reason: str | None = None) -> Chunk:
         """An event with a delta."""
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
-        return Chunk(orjson.dumps(self._body("chat.completion.chunk", choice)), "", finish_reason)
+        data = orjson.dumps(self._body("chat.completion.chunk", choice))
+        return Chunk(data, "", finish_reason, is_plain=is_plain(choice))
 
     def text_chunk(self, tokens: Sequence[str]) -> Chunk:
         """An event with a piece of the text."""
         text = "".join(tokens)
         choice = {"index": 0, "delta": {"content": text}, "logprobs": self._logprobs(tokens), "finish_reason": None}
-        return Chunk(orjson.dumps(self._body("chat.completion.chunk", choice)), text)
+        return Chunk(orjson.dumps(self._body("chat.completion.chunk", choice)), text, is_plain=is_plain(choice))
 
     def tool_deltas(self) -> Iterator[JsonObject]:
         """The deltas of the tool calls, each whole."""

@@ -15,14 +15,18 @@ Sleep = Callable[[float], Awaitable[object]]
 
 
 class AttemptBudget:
-    """How many upstream calls one request may still cause, shared by its retries, failovers and members."""
+    """How many upstream calls one request may still cause, shared by its retries, failovers and members.
 
-    __slots__ = ("_left",)
+    `kept`: how many of them retries leave alone, since so many members have not been asked even once.
+    """
+
+    __slots__ = ("_left", "kept")
 
     def __init__(self, attempts: int) -> None:
         if attempts < 0:
             raise ValueError(f"a budget cannot begin below 0, not at {attempts}")
         self._left = attempts
+        self.kept = 0
 
     @property
     def left(self) -> int:
@@ -34,6 +38,10 @@ class AttemptBudget:
             return False
         self._left -= 1
         return True
+
+    def take_again(self) -> bool:
+        """Spends one attempt on somebody who has been asked before; false when none is left beyond those kept."""
+        return self._left > self.kept and self.take()
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,7 +167,7 @@ class Trying:
 
     def _wait_s(self, error: BackendError, failures: int, deadline: Deadline) -> float | None:
         delay_s = self.policy.wait_s(error, failures, deadline.time_left_s(), self.rng)
-        return delay_s if delay_s is not None and self.budget.take() else None
+        return delay_s if delay_s is not None and self.budget.take_again() else None
 
 
 class Try:

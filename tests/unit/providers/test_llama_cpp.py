@@ -141,6 +141,8 @@ async def test_a_call_that_is_cancelled_in_the_queue_never_reaches_the_model(
     queued = asyncio.create_task(provider.complete(CALL))
     assert await asyncio.to_thread(runtime.began.wait, 10)
     queued.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await queued  # it has left the queue before the first call makes room
     runtime.go.release(5)
 
     await first

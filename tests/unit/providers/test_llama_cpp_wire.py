@@ -174,7 +174,7 @@ def test_a_chunk_tells_the_first_choices_text_reason_and_usage() -> None:
 
     chunks = [chunk_of(each) for each in found]
 
-    assert [chunk[1:] for chunk in chunks] == [("Paris", None, None), ("", "length", None), ("", None, Usage(3, 1))]
+    assert [chunk[1:4] for chunk in chunks] == [("Paris", None, None), ("", "length", None), ("", None, Usage(3, 1))]
     assert orjson.loads(chunks[2].data)["choices"] == []
 
 

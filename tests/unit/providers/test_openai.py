@@ -144,7 +144,7 @@ async def test_tool_calls_and_comments_pass() -> None:
 
 async def test_only_the_first_choice_is_the_text() -> None:
     choices = [
-        {"index": 1, "delta": {"content": "b"}},
+        {"index": 1, "delta": {"content": "b"}, "finish_reason": "stop"},
         {"index": 0, "delta": {"content": "a"}, "finish_reason": "stop"},
     ]
     async with asking(events([event(choices=choices), DONE])) as (provider, _):

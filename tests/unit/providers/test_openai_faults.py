@@ -110,14 +110,14 @@ async def test_a_fault_before_any_answer_is_the_same_error_streaming_or_not(
     ("behave", "expected"),
     [
         (events([WORD, WORD], "cut"), ["word", "word", "MalformedAnswer"]),
-        (events([WORD, STOP], "cut"), ["word", "", "MalformedAnswer"]),
+        (events([WORD, DONE]), ["word", "MalformedAnswer"]),  # it never said why it finished
         (events([WORD, WORD]), ["word", "word", "MalformedAnswer"]),
         (events([]), ["MalformedAnswer"]),
         (events([b": comments only\n\n"]), ["MalformedAnswer"]),
         (events([event(choices=[])]), ["", "MalformedAnswer"]),
         (events([WORD, b"data: {broken\n\n", STOP, DONE]), ["word", "MalformedAnswer"]),
-        (events([WORD, b"data: [1]\n\n", STOP, DONE]), ["word", "MalformedAnswer"]),
-        (events([WORD, b"data: \xff\n\n", STOP, DONE]), ["word", "MalformedAnswer"]),
+        (events([WORD, b'data: {"id": 1, "delta" }\n\n', STOP, DONE]), ["word", "MalformedAnswer"]),
+        (events([WORD, b"data: [1]\n\n", b"data: \xff\n\n", STOP, DONE]), ["word", "MalformedAnswer"]),
         (events([WORD, b'data: {"choices": [1]}\n\n', STOP, DONE]), ["word", "MalformedAnswer"]),
         (events([WORD, b'data: {"choices": [{"delta": "x"}]}\n\n', STOP, DONE]), ["word", "MalformedAnswer"]),
         (events([WORD, b'data: {"choi', STOP[:0]]), ["word", "MalformedAnswer"]),
@@ -153,9 +153,25 @@ async def test_the_first_token_has_a_limit_of_its_own(behave: Behaviour, expecte
         assert await texts(provider, call()) == expected
 
 
-@pytest.mark.parametrize("behave", [events([WORD], "silence"), events([WORD, STOP], "silence")])
-async def test_a_stream_that_stalls_is_given_up(behave: Behaviour) -> None:
-    async with asking(behave, stall_timeout_s=0.05) as (provider, server):
+@pytest.mark.parametrize(
+    "behave",
+    [
+        *(
+            events([WORD, broken, STOP, DONE])
+            for broken in (b"data: {bad json}\n\n", b"data: [1]\n\n", b"data: \xff\n\n")
+        ),
+        events([WORD, STOP], "cut"),
+        events([WORD, STOP], "silence"),
+        events([WORD, STOP]),
+    ],
+)
+async def test_what_goes_wrong_beside_or_after_a_whole_answer_does_no_harm(behave: Behaviour) -> None:
+    async with asking(behave, stall_timeout_s=0.05) as (provider, _):
+        assert await texts(provider, call()) == ["word", ""]
+
+
+async def test_a_stream_that_stalls_is_given_up() -> None:
+    async with asking(events([WORD], "silence"), stall_timeout_s=0.05) as (provider, server):
         found = await texts(provider, call())
 
         assert (found[0], found[-1]) == ("word", "BackendTimeout")

@@ -1,0 +1,91 @@
+"""Who is asked next when one has failed, and what is the caller told when all have?"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from actors.orchestrating.scene import Scene
+from actors.protocol.errors import CallerError, LLMRouterError
+from actors.protocol.messages import Failure
+from actors.routing.capabilities import needs_of
+from actors.routing.strategies import LocalView, order
+from actors.routing.table import ModelRecord
+
+OF_OUR_MAKING = ("deadline_exceeded", "attempts_exhausted")
+
+
+class FailoverHandler:
+    """Goes through a model's members in the order of its strategy, for one request.
+
+    Left out are those that cannot take the request, and those that what happened before makes pointless. As long as
+    members are left, retries leave one attempt for each of them.
+    """
+
+    def __init__(self, model: ModelRecord, scene: Scene, view: LocalView) -> None:
+        self._model = model
+        self._scene = scene
+        self._members = order(model, scene.table, view)
+        self._worst: Failure | None = None
+
+    def __iter__(self) -> Iterator[str]:
+        scene = self._scene
+        members = capable(self._members, scene)
+        kept_by_others = scene.budget.kept
+        try:
+            for place, name in enumerate(members):
+                if not any(scene.may_ask(scene.table.backends[leaf]) for leaf in scene.table.leaves(name)):
+                    continue
+                scene.budget.kept = kept_by_others + len(members) - place - 1
+                scene.report = None  # that of a member which failed
+                yield name
+        finally:
+            scene.budget.kept = kept_by_others
+
+    def is_final(self, failure: Failure) -> bool:
+        """Takes note of a member's failure; true if every other member would refuse the same."""
+        self._scene.learn(failure)
+        self._worst = more_telling(self._worst, failure)
+        return is_final(failure)
+
+    def failure(self) -> Failure:
+        """What became of all of them, when none has answered."""
+        if self._worst is not None:
+            return self._worst
+        if self._scene.excluded:
+            return _unable(self._model, self._scene)
+        error = LLMRouterError(f"No member of '{self._model.name}' can take this request now.")
+        return Failure.of(error, self._model.name, 0.0)
+
+
+def capable(members: Sequence[str], scene: Scene) -> Sequence[str]:
+    """The members that can take the request; why the others cannot is put into the scene."""
+    table = scene.table
+    needs = needs_of(scene.body)
+    able = []
+    for name in members:
+        lacks = [needs.unmet_by(table.backends[leaf]) for leaf in table.leaves(name)]
+        if all(lacks):
+            scene.excluded[name] = lacks[0] or ""
+        else:
+            able.append(name)
+    return able
+
+
+def is_final(failure: Failure) -> bool:
+    """Whether every other member would refuse the same: the caller's own mistake, but not a too long prompt."""
+    return not failure.retryable and 400 <= failure.status < 500 and failure.code != "context_length_exceeded"
+
+
+def more_telling(known: Failure | None, new: Failure) -> Failure:
+    """The failure to report when all failed: what a backend said, rather than that time, money or tries ran out.
+
+    When to come again is the smallest wait that any of them asked for.
+    """
+    told = known if known is not None and new.code in OF_OUR_MAKING else new
+    waits_s = [failure.retry_after_s for failure in (known, new) if failure and failure.retry_after_s is not None]
+    return replace(told, retry_after_s=min(waits_s)) if waits_s else told
+
+
+def _unable(model: ModelRecord, scene: Scene) -> Failure:
+    reasons = "; ".join(f"'{name}': {why}" for name, why in scene.excluded.items())
+    error = CallerError(f"No member of '{model.name}' can take this request ({reasons}).", code="unsupported")
+    return Failure.of(error, model.name, 0.0)
