@@ -188,6 +188,7 @@ class Orchestrator:
             usage=scene.usage,
             cost_usd=scene.cost_usd,
             ensemble=scene.report,
+            excluded=tuple(scene.excluded.items()),
         )
         self._on_finished(record)
         return record

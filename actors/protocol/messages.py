@@ -216,7 +216,8 @@ class DecisionRecord(Sendable):
     """What one request led to: sent to the optimizer and the tracer when it ends, kept for feedback.
 
     It holds no prompt and no answer text. `outcome` is `ok`, `cancelled` or an error code; `overhead_ms` is our own
-    time, without the time that was spent waiting for upstreams.
+    time, without the time that was spent waiting for upstreams. `excluded`: members that could not take the request,
+    each with the reason.
     """
 
     request_id: str
@@ -234,6 +235,7 @@ class DecisionRecord(Sendable):
     usage: Usage | None = None
     cost_usd: float | None = None
     ensemble: EnsembleReport | None = None
+    excluded: Sequence[tuple[str, str]] = ()
     task_type: str = "unknown"
     pattern: str = "plain"
     propensity_01: float = 1.0

@@ -28,6 +28,8 @@ def completion_of(body: bytes, backend: str, refusals: Refusals) -> Completion:
         raise MalformedAnswer(f"'{backend}' sent an answer that is not a completion.", backend) from None
     if reason == "error":
         raise _broken(first, backend, refusals)
+    if not reason:
+        raise MalformedAnswer(f"'{backend}' sent an answer that does not say why it finished.", backend)
     return Completion(parsed, text, reason, usage_of(parsed), logprob_mean(logprobs) if logprobs else None)
 
 
