@@ -32,6 +32,7 @@ from actors.ensemble import Ensemble
 from actors.island.haproxy_launcher import socket_address
 from actors.lease_keeper import LeaseKeeper
 from actors.optimizer import Optimizer
+from actors.orchestrating.breakers import Breakers
 from actors.orchestrating.holdings import Holdings
 from actors.orchestrating.scene import Cast
 from actors.orchestrator import Orchestrator
@@ -116,8 +117,10 @@ class EnsembleReplica(Ensemble):
         name, table = f"ensemble:{replica_id()}", first_table(config, edition)
         holdings = Holdings(name, config.server.replicas)
         holdings.take_up(table.backends.values())
-        orchestrator = Orchestrator(Cast(switchboard.port_for, random.Random(), holdings), ledger.write)
-        super().__init__(name, table, links, orchestrator, ledger, LeaseKeeper(holdings, links.renew))
+        breakers = Breakers(name)
+        cast = Cast(switchboard.port_for, random.Random(), holdings, breakers)
+        orchestrator = Orchestrator(cast, ledger.write)
+        super().__init__(name, table, links, orchestrator, ledger, LeaseKeeper(holdings, links.renew), breakers)
         self._switchboard = switchboard
         keys = [(key.name, key.key.get_secret_value()) for key in config.server.api_keys]
         max_body_bytes = config.server.max_body_mb * 1024 * 1024

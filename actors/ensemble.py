@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
@@ -12,6 +13,7 @@ from actors.edge.ledger import Ledger
 from actors.edge.vitals import Vitals
 from actors.edge.wire import chat_request
 from actors.lease_keeper import LeaseKeeper
+from actors.orchestrating.breakers import Breakers
 from actors.orchestrator import Orchestrator
 from actors.protocol.clock import SYSTEM_CLOCK, Clock
 from actors.protocol.errors import LLMError, Overloaded, SupervisorError
@@ -56,10 +58,14 @@ class Ensemble:
         orchestrator: Orchestrator,
         ledger: Ledger,
         leases: LeaseKeeper,
+        breakers: Breakers | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.vitals = Vitals(name, clock)
+        self._published = table
         self._table = table
+        self._breakers = breakers or Breakers(name)
+        self._breakers.on_change = self._apply_breakers
         self._links = links
         self._orchestrator = orchestrator
         self._ledger = ledger
@@ -76,6 +82,7 @@ class Ensemble:
 
     async def start(self) -> None:
         """Begins to create the company's root, unless it exists, and to follow the routing table. Returns at once."""
+        self._breakers.later = asyncio.get_running_loop().call_later
         self._raising = asyncio.create_task(self._raise_root())
         self._life = [
             asyncio.create_task(self._follow_table(), name="that follows the routing table"),
@@ -254,9 +261,15 @@ class Ensemble:
                 continue
             known = table.version
             if table.edition == self._table.edition:  # another edition's belongs to a deployment before or after ours
-                self._table = table.with_leases_of(self._table)
+                self._published = table.with_leases_of(self._table)
+                self._table = self._breakers.applied(self._published)
                 self._table_is_published = True
                 self._changed.set()
+
+    def _apply_breakers(self) -> None:
+        """Plays from now on by what this replica has just learned of its backends, and lets the others know."""
+        self._table = self._breakers.applied(self._published)
+        self._changed.set()
 
     async def _announce(self) -> None:
         """Tells the supervisor that this replica lives, and remembers what it says of the others."""
@@ -285,7 +298,8 @@ class Ensemble:
             log.warning("the supervisor could not be created: %s", error)
 
     def _pulse(self) -> Pulse:
-        return self.vitals.pulse(in_flight=float(self._in_flight), draining=float(self._table.draining))
+        pulse = self.vitals.pulse(in_flight=float(self._in_flight), draining=float(self._table.draining))
+        return replace(pulse, shut=sorted(self._breakers.shut))
 
 
 def _supervisor_missing(status: ActorStatus) -> ActorStatus:

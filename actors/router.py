@@ -78,12 +78,18 @@ class Router:
         """The backend that a request for `model` would be sent to first now. Raises `UnknownModel`."""
         return best_backend(model, self._table, self._view)
 
-    async def set_breakers(self, breakers: Mapping[str, BreakerState]) -> None:
-        """Takes the supervisor's word on which backends may be called, and publishes it at once."""
+    async def set_breakers(
+        self, breakers: Mapping[str, BreakerState], trials: Mapping[str, str | None] | None = None
+    ) -> None:
+        """Takes the supervisor's word on which backends may be called, and publishes it at once.
+
+        `trials`: who tries whether a backend is back, for those that a replica has shut.
+        """
+        tried_by = trials or {}
 
         def changed(table: RoutingTable) -> RoutingTable:
             backends = {
-                name: replace(record, breaker=breakers.get(name, record.breaker))
+                name: replace(record, breaker=breakers.get(name, record.breaker), trial=tried_by.get(name))
                 for name, record in table.backends.items()
             }
             return replace(table, backends=backends)

@@ -11,6 +11,7 @@ from actors.edge.vitals import Vitals
 from actors.protocol.clock import SYSTEM_CLOCK, Clock, Deadline
 from actors.protocol.errors import LLMError
 from actors.protocol.messages import LEASE_VERSION, ActorState, ActorStatus, Pulse, Role
+from actors.resilience.breaker import BreakersOfRecord
 from actors.routing.table import BreakerState
 
 log = logging.getLogger("troupe.supervisor")
@@ -39,7 +40,7 @@ class Company(Protocol):
     def replace(self, name: str, last: Pulse | None) -> None: ...
     def dismiss(self, name: str) -> None: ...
     async def stop(self, name: str, patience_s: float) -> None: ...
-    async def set_breakers(self, breakers: Mapping[str, BreakerState]) -> None: ...
+    async def set_breakers(self, breakers: Mapping[str, BreakerState], trials: Mapping[str, str | None]) -> None: ...
     async def note_leases(self, versions: Mapping[str, float]) -> None: ...
     async def drain(self) -> None: ...
 
@@ -106,6 +107,8 @@ class Supervisor:
         self._children = [Child(role, clock.monotonic_s()) for role in roles]
         self._replicas: dict[str, tuple[float, Pulse]] = {}
         self._visited_s = clock.monotonic_s()
+        self._breakers = BreakersOfRecord()
+        self._telling = asyncio.Lock()
         self._draining = False
         self._told: object = None  # what the router knows, and which process of it
         self._edition = edition
@@ -133,10 +136,20 @@ class Supervisor:
         return [myself, *(child.status() for child in self._children), *replicas]
 
     async def announce(self, pulse: Pulse) -> Sequence[ActorStatus]:
-        """Takes a replica's sign of life, returns the status; a replica that falls silent disappears from it."""
+        """Takes a replica's sign of life, returns the status; a replica that falls silent disappears from it.
+
+        What it has shut by its own experience is shut for all others at once.
+        """
         self._visited_s = self._clock.monotonic_s()
         self._replicas[pulse.name] = (self._visited_s, pulse)
-        self._replicas = {name: seen for name, seen in self._replicas.items() if self._is_fresh(seen[0])}
+        known = self._breakers.holders
+        self._breakers.hear(pulse.name, frozenset(pulse.shut))
+        for name in [name for name, (seen_s, _) in self._replicas.items() if not self._is_fresh(seen_s)]:
+            del self._replicas[name]
+            self._breakers.forget(name)
+        if self._breakers.holders != known:
+            log.warning("shut by replicas: %s", self._breakers.holders or "none")
+            await self._tell_router()
         return await self.status()
 
     async def pulse(self) -> Pulse:
@@ -171,10 +184,10 @@ class Supervisor:
     async def _live(self) -> None:
         while not self.abandoned():
             try:
-                await self.look_after_all()
+                await self.look_after_all(over_s=self._discipline.probe_every_s / 2)
             except Exception:  # the root has nobody above it: whatever a probe meets, the next round must come
                 log.exception("a round of probes failed")
-            await asyncio.sleep(self._discipline.probe_every_s)
+            await asyncio.sleep(self._discipline.probe_every_s / 2)
         log.warning("no replica has been here for %.0f s; the company ends", self._discipline.abandoned_after_s)
         await self._end_children()
         self._end_self()
@@ -183,14 +196,19 @@ class Supervisor:
         """Whether no replica has given a sign of life for `abandoned_after_s`."""
         return self._clock.monotonic_s() - self._visited_s > self._discipline.abandoned_after_s
 
-    async def look_after_all(self) -> None:
-        """One round: probes every child, acts on what it finds, and tells the router which backends may be called."""
-        await asyncio.gather(*(self._look_after(child) for child in self._children))
+    async def look_after_all(self, over_s: float = 0.0) -> None:
+        """One round: probes every child, acts on what it finds, and tells the router which backends may be called.
+
+        Probes go out one after another over `over_s`: a hundred at the same moment would hold up requests.
+        """
+        apart_s = over_s / max(1, len(self._children))
+        await asyncio.gather(*(self._look_after(child, n * apart_s) for n, child in enumerate(self._children)))
         await self._tell_router()
 
-    async def _look_after(self, child: Child) -> None:
+    async def _look_after(self, child: Child, after_s: float) -> None:
         if child.state == "dead":
             return
+        await asyncio.sleep(after_s)
         try:
             pulse = await self._company.pulse(child.role.name, self._discipline.patience_s)
         except TimeoutError:
@@ -253,16 +271,28 @@ class Supervisor:
         backends = {
             child.role.name.removeprefix("backend:"): child for child in self._children if child.role.kind == "backend"
         }
+        holders = self._breakers.holders
         breakers: dict[str, BreakerState] = {
-            name: "open" if child.is_unfit else "closed" for name, child in backends.items()
+            name: "open" if child.is_unfit or name in holders else "closed" for name, child in backends.items()
         }
+        trials = {name: None if child.is_unfit else holders.get(name) for name, child in backends.items()}
         leases = {name: child.pulse.gauges.get(LEASE_VERSION, 0) for name, child in backends.items() if child.pulse}
         router = next((child.pulse for child in self._children if child.role.kind == "router"), None)
-        news = (router.pid if router else None, breakers, leases)
+        news = (router.pid if router else None, breakers, trials, leases)
+        async with self._telling:
+            await self._tell(news, breakers, trials, leases)
+
+    async def _tell(
+        self,
+        news: object,
+        breakers: Mapping[str, BreakerState],
+        trials: Mapping[str, str | None],
+        leases: Mapping[str, float],
+    ) -> None:
         if news == self._told:
             return
         try:
-            await self._company.set_breakers(breakers)
+            await self._company.set_breakers(breakers, trials)
             await self._company.note_leases(leases)
             if self._draining:
                 await self._company.drain()

@@ -104,8 +104,8 @@ class RouterPort(Remote):
     async def drain(self) -> None:
         await self.call("drain")
 
-    async def set_breakers(self, breakers: Mapping[str, BreakerState]) -> None:
-        await self.call("set_breakers", dict(breakers))
+    async def set_breakers(self, breakers: Mapping[str, BreakerState], trials: Mapping[str, str | None]) -> None:
+        await self.call("set_breakers", dict(breakers), dict(trials))
 
     async def note_leases(self, versions: Mapping[str, float]) -> None:
         await self.call("note_leases", dict(versions))

@@ -68,9 +68,9 @@ class Stage:
             raise translated(error, name) from None
         return pulse
 
-    async def set_breakers(self, breakers: Mapping[str, BreakerState]) -> None:
-        """Tells the router which backends may be called."""
-        await RouterPort(self.namespace).set_breakers(breakers)
+    async def set_breakers(self, breakers: Mapping[str, BreakerState], trials: Mapping[str, str | None]) -> None:
+        """Tells the router which backends may be called, and who tries those that a replica has shut."""
+        await RouterPort(self.namespace).set_breakers(breakers, trials)
 
     async def note_leases(self, versions: Mapping[str, float]) -> None:
         """Tells the router which leases have changed."""

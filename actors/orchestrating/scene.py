@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from actors.orchestrating.breakers import Breakers
 from actors.orchestrating.holdings import Holdings
 from actors.protocol.clock import Clock, Deadline
 from actors.protocol.errors import BackendUnavailable, DeadlineExceeded, LLMError, LLMRouterError
@@ -159,13 +160,19 @@ class Counted:
 class Cast:
     """Who can be asked, as one replica reaches them: a port and a gate per backend, and the calls under way.
 
-    `holdings`: this replica's shares of the backends; without them it is the only replica.
+    `holdings`: this replica's shares of the backends; without them it is the only replica. `breakers` hear how each
+    call ended.
     """
 
     def __init__(
-        self, port_for: Callable[[BackendRecord], ModelPort], rng: random.Random, holdings: Holdings | None = None
+        self,
+        port_for: Callable[[BackendRecord], ModelPort],
+        rng: random.Random,
+        holdings: Holdings | None = None,
+        breakers: Breakers | None = None,
     ) -> None:
         self._port_for = port_for
+        self._breakers = breakers or Breakers("only")
         self._rng = rng
         self._gate_of = (holdings or Holdings("only", 1)).gate
         self.in_flight: dict[str, int] = {}
@@ -178,6 +185,8 @@ class Cast:
         """
         if backend.is_revoked:
             raise BackendUnavailable(f"'{backend.name}' was taken out of service (its lease is revoked).", backend.name)
+        if backend.breaker != "closed":
+            self._breakers.begin(backend)
         port = self._port_for(backend)
         if backend.direct_lease is None:  # a network provider keeps these limits itself; an actor may hang
             limits = Limits(backend.timeout_s, backend.ttft_timeout_s, backend.stall_timeout_s)
@@ -191,10 +200,14 @@ class Cast:
             RetryPolicy(retries),
             scene.budget,
             self._rng,
-            report=scene.attempts.append,
+            report=partial(self._report, scene.attempts),
             cost_usd=partial(cost_of, backend),
             clock=scene.clock,
         )
+
+    def _report(self, attempts: list[Attempt], attempt: Attempt) -> None:
+        attempts.append(attempt)
+        self._breakers.note(attempt)
 
     def counted(self, backend: str) -> Counted:
         """A scope in which a call counts as under way."""

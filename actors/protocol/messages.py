@@ -289,6 +289,7 @@ class Pulse:
     """An actor's answer to a probe. `healthy` is false where it lives but cannot do its work; `detail` says why.
 
     `node` is a name for people; `machine` is the same for two processes only if one can signal the other by its `pid`.
+    `shut`: of a replica, the backends that it leaves alone by its own experience.
     """
 
     name: str
@@ -299,6 +300,7 @@ class Pulse:
     detail: str | None = None
     gauges: Mapping[str, float] = field(default_factory=dict)
     machine: str | None = None
+    shut: Sequence[str] = ()
 
 
 def _rounded(share: float | None) -> float | None:

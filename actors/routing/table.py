@@ -65,6 +65,7 @@ class Measured(Sendable):
 class BackendRecord(Sendable):
     """One backend as a replica needs to know it. `hosted`: its weights live in its actor, it is called through that.
 
+    `trial`: the replica that shut it and tries whether it is back; `None` where nobody does, since its probes fail.
     `max_concurrency`, `rpm` and `tpm`: calls at once, and requests and tokens a minute, of all replicas together.
     """
 
@@ -84,6 +85,7 @@ class BackendRecord(Sendable):
     price: Price | None = None
     supports: Supports = field(default_factory=Supports)
     breaker: BreakerState = "closed"
+    trial: str | None = None
     measured: Measured = field(default_factory=Measured)
     lease: Lease | None = None
 

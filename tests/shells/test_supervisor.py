@@ -49,10 +49,11 @@ class FakeCompany:
     async def stop(self, name: str, patience_s: float) -> None:
         self.done.append(("stop", name))
 
-    async def set_breakers(self, breakers: Mapping[str, BreakerState]) -> None:
+    async def set_breakers(self, breakers: Mapping[str, BreakerState], trials: Mapping[str, str | None]) -> None:
         if "router" in self.dead:
             raise SupervisorError("ended")
         self.told.append(breakers)
+        self.trials = trials
 
     async def note_leases(self, versions: Mapping[str, float]) -> None:
         self.leases_told.append(versions)
