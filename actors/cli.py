@@ -113,14 +113,15 @@ def status(url: Url = DEFAULT_URL, api_key: Key = None, as_json: AsJson = False)
 def report(url: Url = DEFAULT_URL, api_key: Key = None, as_json: AsJson = False) -> None:
     """Counts, errors and latencies since the start."""
     from actors.edge.http_client import GatewayClient
-    from actors.edge.screens import report_tables
+    from actors.edge.screens import errors_table, report_tables
 
     with GatewayClient(url, api_key) as gateway:
         told = gateway.get("/api/performance-report")
+        failed = gateway.get("/api/errors")
     if as_json:
-        stdout.print_json(data=told)
+        stdout.print_json(data={**told, "errors": failed})
     else:
-        stdout.print(*report_tables(told), sep="\n")
+        stdout.print(*report_tables(told), errors_table(failed), sep="\n")
 
 
 @app.command()

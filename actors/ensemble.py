@@ -44,6 +44,7 @@ class Links(Protocol):
     async def trace(self, records: Sequence[DecisionRecord], dropped: int) -> None: ...
     async def feedback(self, feedback: Feedback) -> JsonObject: ...
     async def optimizer_report(self) -> JsonObject: ...
+    async def errors(self) -> JsonObject: ...
     async def performance_report(self) -> JsonObject: ...
 
 
@@ -197,6 +198,11 @@ class Ensemble:
     async def optimizer_report(self) -> JsonObject:
         """What was learned so far."""
         return await self._links.optimizer_report()
+
+    async def errors(self) -> JsonObject:
+        """What failed lately, and how often: by component, code and backend."""
+        await self._ledger.flush_measurements()
+        return await self._links.errors()
 
     async def performance_report(self) -> JsonObject:
         """Counts, errors and latencies per backend and operation."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from actors.edge.vitals import Vitals
 from actors.protocol.clock import SYSTEM_CLOCK, Clock
 from actors.protocol.messages import Attempt, DecisionRecord, JsonObject, Pulse
+from actors.resilience.aggregator import ErrorAggregator
 from actors.routing.table import Measured
 from actors.tracing.aggregates import WINDOWS_S, Aggregates, Key, Measurement
 from actors.tracing.histogram import Histogram
@@ -44,6 +45,7 @@ class Tracer:
         self._failures: deque[DecisionRecord] = deque(maxlen=FAILURES_KEPT)
         self._slowest: list[tuple[float, int, JsonObject]] = []  # a heap: its first is the fastest of the slowest
         self._arrivals = itertools.count()
+        self._errors = ErrorAggregator(clock)
         self._dropped = 0
         self._life: asyncio.Task[None] | None = None
 
@@ -71,6 +73,10 @@ class Tracer:
             recent_failures=[_summary(request) for request in _newest(self._failures, FAILURES_SHOWN)],
         )
         return performance_report(self._aggregates, background)
+
+    async def errors(self) -> JsonObject:
+        """What `/api/errors` shows: failed requests and calls by component, code and backend, never their text."""
+        return self._errors.report()
 
     async def recent(self, count: int = 100) -> list[DecisionRecord]:
         """The last finished requests, newest first, at most 10,000."""
@@ -103,10 +109,15 @@ class Tracer:
         self._recent.append(request)
         if request.outcome not in ("ok", "cancelled"):
             self._failures.append(request)
+            self._errors.note(
+                "ensemble", "request", request.outcome, request.backend, request.status, request_id=request.request_id
+            )
         for measurement in _measurements(request):
             self._aggregates.add(measurement)
         for attempt in request.attempts:
             self._add_attempt(attempt)
+            if attempt.outcome not in ("ok", "cancelled"):
+                self._errors.note("backend", "call", attempt.outcome, attempt.backend, request_id=request.request_id)
         if self._is_slow(request.latency_ms):
             self._note_slow(request.latency_ms, _summary(request))
 

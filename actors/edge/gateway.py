@@ -108,6 +108,10 @@ class Gateway(Protocol):
         """What `/api/optimizer` shows."""
         ...
 
+    async def errors(self) -> JsonObject:
+        """What `/api/errors` shows."""
+        ...
+
     async def performance_report(self) -> JsonObject:
         """What `/api/performance-report` shows."""
         ...

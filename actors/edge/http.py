@@ -57,6 +57,7 @@ class HttpApp:
             "/readyz": ("GET", self._readyz),
             "/api/status": ("GET", lambda _: gateway.status()),
             "/api/optimizer": ("GET", lambda _: gateway.optimizer_report()),
+            "/api/errors": ("GET", lambda _: gateway.errors()),
             "/api/performance-report": ("GET", lambda _: gateway.performance_report()),
         }
 

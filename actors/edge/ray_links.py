@@ -55,6 +55,9 @@ class ReplicaLinks:
     async def optimizer_report(self) -> JsonObject:
         return await self._optimizer.report()
 
+    async def errors(self) -> JsonObject:
+        return await self._tracer.errors()
+
     async def performance_report(self) -> JsonObject:
         return await self._tracer.report()
 

@@ -146,6 +146,10 @@ class TracerPort(Remote):
         report: JsonObject = await self.call("report")
         return report
 
+    async def errors(self) -> JsonObject:
+        errors: JsonObject = await self.call("errors")
+        return errors
+
 
 class SupervisorPort(Remote):
     def __init__(self, namespace: str) -> None:

@@ -51,6 +51,15 @@ def report_tables(report: JsonObject) -> list[Table]:
     return [backends, operations]
 
 
+def errors_table(errors: JsonObject) -> Table:
+    """What failed, most frequent first."""
+    table = _table("Errors", "component", "code", "backend", "since start", "1 min", "10 min", "1 h")
+    for row in errors["errors"]:
+        counts = (_text(row["windows"][name]) for name in ("1m", "10m", "1h"))
+        table.add_row(row["component"], row["code"], _text(row["backend"]), _text(row["count"]), *counts)
+    return table
+
+
 def answer_facts(troupe: JsonObject) -> str:
     """One line on how an answer came about."""
     facts = [f"{troupe['backend']} by {troupe['strategy']}"]

@@ -49,9 +49,29 @@ class ErrorAggregator:
         self._counts: dict[ErrorKey, ErrorCounts] = {}
         self._examples: deque[JsonObject] = deque(maxlen=EXAMPLES_KEPT)
 
+    @property
+    def total(self) -> int:
+        """All errors since the start."""
+        return sum(counts.total for counts in self._counts.values())
+
     def record(self, error: LLMError, component: str, operation: str) -> None:
-        """Counts one error. Keys beyond 256 are counted under `other`."""
-        key = ErrorKey(component, error.code, error.backend)
+        """Counts one error."""
+        self.note(component, operation, error.code, error.backend, error.status)
+
+    def note(
+        self,
+        component: str,
+        operation: str,
+        code: str,
+        backend: str | None = None,
+        status: int | None = None,
+        **facts: str,
+    ) -> None:
+        """Counts one error of which no more is known than this; `facts` stand in its example.
+
+        Keys beyond 256 are counted under `other`.
+        """
+        key = ErrorKey(component, code, backend)
         counts = self._counts.get(key)
         if counts is None and len(self._counts) >= MAX_KEYS:
             key = ErrorKey(OTHER, OTHER)
@@ -64,10 +84,10 @@ class ErrorAggregator:
                 "at_s": round(self._clock.wall_s(), 3),
                 "component": component,
                 "operation": operation,
-                "error": type(error).__name__,
-                "code": error.code,
-                "status": error.status,
-                "backend": error.backend,
+                "code": code,
+                "status": status,
+                "backend": backend,
+                **facts,
             }
         )
 
@@ -91,7 +111,7 @@ class ErrorAggregator:
             for key, counts in ranked
         ]
         return {
-            "total": sum(counts.total for counts in self._counts.values()),
+            "total": self.total,
             "errors": errors,
             "recent": list(reversed(self._examples)),
         }

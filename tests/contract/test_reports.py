@@ -66,6 +66,18 @@ def test_the_performance_report_says_what_fails_and_what_it_costs_us(gateway: Ru
     assert report["dropped_records"] == 0
 
 
+def test_the_errors_tell_what_failed_where_and_for_which_request(gateway: RunningGateway) -> None:
+    request_id = gateway.post("busy", "a secret question").headers["x-troupe-request-id"]
+
+    told = gateway.http.get("/api/errors").raise_for_status()
+
+    counted = {(row["component"], row["code"], row["backend"]): row for row in told.json()["errors"]}
+    assert counted["backend", "rate_limit_exceeded", "busy"]["windows"]["1m"] >= 1
+    assert counted["ensemble", "rate_limit_exceeded", "busy"]["count"] >= 1
+    assert request_id in [example["request_id"] for example in told.json()["recent"]]
+    assert "secret question" not in told.text
+
+
 def test_the_optimizer_tells_what_it_was_taught(gateway: RunningGateway) -> None:
     report = gateway.http.get("/api/optimizer").raise_for_status().json()
 

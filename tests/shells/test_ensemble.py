@@ -74,6 +74,9 @@ class FakeLinks:
     async def optimizer_report(self) -> JsonObject:
         return {"feedback": {"acknowledged": 0}}
 
+    async def errors(self) -> JsonObject:
+        return {"total": 0, "errors": [], "recent": []}
+
     async def performance_report(self) -> JsonObject:
         return {"backends": []}
 

@@ -80,6 +80,9 @@ class FakeGateway:
     async def optimizer_report(self) -> JsonObject:
         return {"feedback": {"acknowledged": len(self.feedback)}}
 
+    async def errors(self) -> JsonObject:
+        return {"total": 0, "errors": [], "recent": []}
+
     async def performance_report(self) -> JsonObject:
         return {"operations": {}}
 

@@ -51,7 +51,7 @@ def test_examples_are_recent_and_hold_no_text() -> None:
 
     recent = aggregator.report()["recent"]
 
-    assert (len(recent), recent[0]["backend"], recent[0]["error"]) == (EXAMPLES_KEPT, "b109", "BackendTimeout")
+    assert (len(recent), recent[0]["backend"], recent[0]["code"]) == (EXAMPLES_KEPT, "b109", "timeout")
     assert SECRET not in json.dumps(aggregator.report())
 
 
