@@ -166,6 +166,30 @@ def bench(
     raise typer.Exit(compare(plan.only(contestant, case), check, json_file))
 
 
+@app.command()
+def chaos(
+    url: Url = DEFAULT_URL,
+    api_key: Key = None,
+    model: Annotated[str | None, typer.Option("-m", "--model", help="What is asked meanwhile.")] = None,
+    rate: Annotated[float, typer.Option(min=0.1, help="Questions a second.")] = 50.0,
+    kind: Annotated[list[str] | None, typer.Option(help="Only actors of this kind; may be given again.")] = None,
+    hang: Annotated[bool, typer.Option("--hang", help="Stop processes (SIGSTOP) instead of killing them.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for leave.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Kills the processes of your own gateway in turn while it is asked, and tells what callers saw of it."""
+    from actors import chaos as shell
+
+    kinds = kind or list(shell.KINDS)
+    if unknown := sorted(set(kinds) - set(shell.KINDS)):
+        raise typer.BadParameter(f"There is no kind '{unknown[0]}'; there are: {', '.join(shell.KINDS)}.")
+    strikes = shell.play(url, api_key, model, rate, kinds, hang, yes, stderr)
+    if as_json:
+        stdout.print_json(data=shell.as_json(strikes))
+    elif strikes:
+        stdout.print(shell.table(strikes))
+
+
 @models_app.callback()
 def models(context: typer.Context) -> None:
     """Lists the local models that can be fetched and those that are here."""

@@ -116,6 +116,10 @@ class Troupe:
             raise SupervisorError("No gateway is deployed on this Ray cluster.")
         return serve.get_app_handle(names[0])
 
+    def kill(self, name: str) -> None:
+        """Ends the process of the actor with this full name (`router`, `backend:NAME`); Ray starts it again."""
+        ray.kill(self._actor(name), no_restart=False)
+
     def backend(self, name: str) -> Any:
         """`actors.backend.Backend` of that name. Raises `SupervisorError` if there is none."""
         return self._actor(backend_actor(name))
