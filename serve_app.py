@@ -120,7 +120,16 @@ class EnsembleReplica(Ensemble):
         breakers = Breakers(name)
         cast = Cast(switchboard.port_for, random.Random(), holdings, breakers)
         orchestrator = Orchestrator(cast, ledger.write)
-        super().__init__(name, table, links, orchestrator, ledger, LeaseKeeper(holdings, links.renew), breakers)
+        super().__init__(
+            name,
+            table,
+            links,
+            orchestrator,
+            ledger,
+            LeaseKeeper(holdings, links.renew),
+            breakers,
+            config.server.max_in_flight,
+        )
         self._switchboard = switchboard
         keys = [(key.name, key.key.get_secret_value()) for key in config.server.api_keys]
         max_body_bytes = config.server.max_body_mb * 1024 * 1024

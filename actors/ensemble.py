@@ -60,6 +60,7 @@ class Ensemble:
         ledger: Ledger,
         leases: LeaseKeeper,
         breakers: Breakers | None = None,
+        max_in_flight: int = 2048,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.vitals = Vitals(name, clock)
@@ -76,6 +77,7 @@ class Ensemble:
         self._company: Sequence[ActorStatus] = ()
         self._table_is_published = False
         self._has_been_ready = False
+        self._max_in_flight = max_in_flight
         self._in_flight = 0
         self._changed = asyncio.Event()
         self._raising: asyncio.Task[None] | None = None
@@ -236,7 +238,10 @@ class Ensemble:
         return f"waiting for the leases of {', '.join(missing)}" if missing else None
 
     def refuses_because(self) -> LLMError | None:
-        """The error for new requests while the gateway stops; `None` when they are welcome."""
+        """The error for new requests while the gateway is full or stops; `None` when they are welcome."""
+        if self._in_flight >= self._max_in_flight:
+            message = f"The gateway is full ({self._in_flight} requests are running); try again later."
+            return Overloaded(message, retry_after_s=1.0)
         if self._table.draining:
             return Overloaded("The gateway is stopping; try again in a moment.", retry_after_s=1.0)
         return None
@@ -305,7 +310,8 @@ class Ensemble:
 
     def _pulse(self) -> Pulse:
         pulse = self.vitals.pulse(in_flight=float(self._in_flight), draining=float(self._table.draining))
-        return replace(pulse, shut=sorted(self._breakers.shut))
+        restarts = {status.name: status.restarts for status in self._company if status.restarts}
+        return replace(pulse, shut=sorted(self._breakers.shut), restarts=restarts)
 
 
 def _supervisor_missing(status: ActorStatus) -> ActorStatus:

@@ -14,7 +14,8 @@ from actors.edge import replies
 from actors.edge.gateway import ChatRequest, Reply, StreamedReply
 from actors.edge.wishes import target_of
 from actors.orchestrating.chunks import as_chunks, is_bare_usage
-from actors.orchestrating.player import Opened, Player, all_ended
+from actors.orchestrating.ending import all_ended
+from actors.orchestrating.player import Opened, Player
 from actors.orchestrating.repairing import Sent, resumed
 from actors.orchestrating.scene import Cast, Scene
 from actors.protocol.clock import SYSTEM_CLOCK, Clock, Deadline

@@ -2,9 +2,8 @@
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from actors.edge.vitals import Vitals
@@ -12,6 +11,7 @@ from actors.protocol.clock import SYSTEM_CLOCK, Clock, Deadline
 from actors.protocol.errors import LLMError
 from actors.protocol.messages import LEASE_VERSION, ActorState, ActorStatus, Pulse, Role
 from actors.resilience.breaker import BreakersOfRecord
+from actors.resilience.supervision import RestartIntensity, RestartStrategy, also_restarted
 from actors.routing.table import BreakerState
 
 log = logging.getLogger("troupe.supervisor")
@@ -19,13 +19,19 @@ log = logging.getLogger("troupe.supervisor")
 
 @dataclass(frozen=True, slots=True)
 class Discipline:
-    """How patient the supervisor is, in seconds; more than `max_restarts` within `window_s` is the end of trying."""
+    """How patient the supervisor is, in seconds; more than `max_restarts` within `window_s` is the end of trying.
+
+    `control` and `backends`: who is started anew when one of the control plane (tracer, optimizer, router, in this
+    order) or one backend has failed. Each restores its own state, so by default nobody else.
+    """
 
     probe_every_s: float = 1.0
     patience_s: float = 2.0
     strikes: int = 2
     start_limit_s: float = 180.0
     recreate_after_s: float = 8.0
+    control: RestartStrategy = "one_for_one"
+    backends: RestartStrategy = "one_for_one"
     max_restarts: int = 10
     window_s: float = 60.0
     forget_replica_after_s: float = 6.0
@@ -54,18 +60,22 @@ class Child:
 
     role: Role
     changed_s: float
+    intensity: RestartIntensity
     state: ActorState = "starting"
     pulse: Pulse | None = None
     pid: int | None = None
     strikes: int = 0
     restarts: int = 0
-    restarted_s: deque[float] = field(default_factory=deque)
+    is_restarted_by_us: bool = False
     detail: str | None = None
+    last_reason: str | None = None
 
     def become(self, state: ActorState, now_s: float, detail: str | None = None) -> None:
         if state != self.state:
             log.info("%s: %s -> %s%s", self.role.name, self.state, state, f" ({detail})" if detail else "")
             self.changed_s = now_s
+            if state == "restarting":
+                self.last_reason = detail
         self.state, self.detail = state, detail
 
     @property
@@ -83,12 +93,15 @@ class Child:
             node=pulse.node if pulse else None,
             restarts=self.restarts,
             uptime_s=round(pulse.uptime_s, 1) if pulse and self.state in ("alive", "degraded") else None,
-            detail=self.detail,
+            detail=self.detail or (self.last_reason and f"last restart: {self.last_reason}"),
         )
 
 
 class Supervisor:
-    """The supervision tree of one gateway: one child per role, one-for-one, with a restart intensity."""
+    """The supervision tree of one gateway: one child per role, in two groups, with a restart intensity for each child.
+
+    A child that exceeds it is given up, and the gateway goes on without it: degraded, and saying so.
+    """
 
     def __init__(
         self,
@@ -104,7 +117,10 @@ class Supervisor:
         self._end_self = end_self
         self._discipline = discipline
         self._clock = clock
-        self._children = [Child(role, clock.monotonic_s()) for role in roles]
+        self._children = [
+            Child(role, clock.monotonic_s(), RestartIntensity(discipline.max_restarts, discipline.window_s))
+            for role in roles
+        ]
         self._replicas: dict[str, tuple[float, Pulse]] = {}
         self._visited_s = clock.monotonic_s()
         self._breakers = BreakersOfRecord()
@@ -142,6 +158,8 @@ class Supervisor:
         """
         self._visited_s = self._clock.monotonic_s()
         self._replicas[pulse.name] = (self._visited_s, pulse)
+        for child in self._children:  # counts from before a restart of this actor
+            child.restarts = max(child.restarts, pulse.restarts.get(child.role.name, 0))
         known = self._breakers.holders
         self._breakers.hear(pulse.name, frozenset(pulse.shut))
         for name in [name for name, (seen_s, _) in self._replicas.items() if not self._is_fresh(seen_s)]:
@@ -255,17 +273,29 @@ class Supervisor:
             self._company.raise_actor(child.role)
 
     def _on_restart(self, child: Child, now_s: float) -> None:
-        limits = self._discipline
         child.restarts += 1
-        child.restarted_s.append(now_s)
-        while now_s - child.restarted_s[0] > limits.window_s:
-            child.restarted_s.popleft()
         log.warning("%s was restarted (%d times so far)", child.role.name, child.restarts)
-        if len(child.restarted_s) > limits.max_restarts:
-            reason = f"given up after {len(child.restarted_s)} restarts in {limits.window_s:.0f} s"
+        if child.is_restarted_by_us:  # with another, which has had its consequences
+            child.is_restarted_by_us = False
+        elif child.intensity.note(now_s):
+            self._restart_others(child, now_s)
+        else:
+            reason = f"given up after {child.intensity.recent} restarts in {self._discipline.window_s:.0f} s"
             log.error("%s is %s", child.role.name, reason)
             child.become("dead", now_s, reason)
             self._company.dismiss(child.role.name)
+
+    def _restart_others(self, failed: Child, now_s: float) -> None:
+        """Starts those anew that its group's strategy names."""
+        is_backend = failed.role.kind == "backend"
+        group = {child.role.name: child for child in self._children if (child.role.kind == "backend") == is_backend}
+        strategy = self._discipline.backends if is_backend else self._discipline.control
+        for name in also_restarted(list(group), failed.role.name, strategy):
+            child = group[name]
+            if child.state != "dead":
+                last, child.pulse, child.is_restarted_by_us = child.pulse, None, True
+                child.become("restarting", now_s, f"{failed.role.name} was restarted")
+                self._company.replace(name, last)
 
     async def _tell_router(self) -> None:
         backends = {

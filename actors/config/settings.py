@@ -46,12 +46,13 @@ class ApiKey(Section):
 
 
 class ServerConfig(Section):
-    """Where the gateway listens, and to whom."""
+    """Where the gateway listens, and to whom. `max_in_flight`: requests that one replica takes at once."""
 
     host: str = "127.0.0.1"
     port: Whole = Field(8000, ge=1, le=65_535)
     replicas: Whole = Field(1, ge=1, le=1024)
     max_body_mb: Whole = Field(32, ge=1, le=1024)
+    max_in_flight: Whole = Field(2048, ge=1, le=100_000)
     api_keys: tuple[ApiKey, ...] = ()
 
     @field_validator("host")
@@ -100,7 +101,8 @@ class ModelConfig(Section):
     """A name that callers may use: its members, backends or other models, and how they are played together.
 
     `hold_back_chunks`: so many chunks of a stream are kept until the next has come; if it breaks off among them,
-    another member can answer as if nothing had been.
+    another member can answer as if nothing had been. `hedge_share_01`: the share of requests for which another member
+    may be asked as well when the first takes longer than its own 95th percentile.
     """
 
     strategy: str = "failover"
@@ -113,6 +115,7 @@ class ModelConfig(Section):
     max_cost_usd: Dollars | None = None
     min_confidence_01: Share = 0.0
     hold_back_chunks: Whole = Field(0, ge=0, le=1000)
+    hedge_share_01: Share = 0.0
 
     @field_validator("strategy")
     @classmethod

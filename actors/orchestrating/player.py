@@ -1,15 +1,18 @@
 """Which members are asked for one request, in which order, and whose answer does the caller get?"""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from actors.ensembling.ensembler import MultiModelEnsembler
 from actors.ensembling.judging import JudgeQuestion, JudgeReply, reply_of
 from actors.ensembling.panel import AskJudge, Done, Failed, Panel, Wait
 from actors.orchestrating.chunks import replayed
+from actors.orchestrating.ending import all_ended
 from actors.orchestrating.failover import FailoverHandler, capable, is_final
+from actors.orchestrating.hedging import Hedges, hedged
 from actors.orchestrating.scene import Cast, Scene, cost_of
 from actors.protocol.clock import Clock, Deadline
 from actors.protocol.errors import EnsembleError, LLMError, MalformedAnswer
@@ -18,6 +21,8 @@ from actors.protocol.streams import Closeable, HandedOn
 from actors.resilience.wrappers import closing
 from actors.routing.strategies import LocalView, callable_now
 from actors.routing.table import BackendRecord, ModelRecord, RoutingTable
+
+T = TypeVar("T")
 
 TASK_TYPE = "unknown"  # every task is alike until the optimizer can tell them apart
 
@@ -36,6 +41,7 @@ class Player:
     def __init__(self, cast: Cast, clock: Clock) -> None:
         self._cast = cast
         self._clock = clock
+        self._hedges = Hedges()
 
     @property
     def view(self) -> LocalView:
@@ -57,12 +63,11 @@ class Player:
         if target.is_ensemble:
             outcome = await self._play_together(target, scene)
             return outcome if isinstance(outcome, Failure) else Opened(outcome.backend, replayed(outcome))
-        handler = FailoverHandler(target, scene, self._cast.view)
-        for name in handler:
-            opened = await self.open(scene.table.resolve(name), scene)
-            if isinstance(opened, Opened) or handler.is_final(opened):
-                return opened
-        return handler.failure()
+
+        def ask(name: str) -> Awaitable[Opened | Failure]:
+            return self.open(scene.table.resolve(name), scene)
+
+        return await self._first_success(target, scene, ask)
 
     async def ask(self, backend: BackendRecord, scene: Scene, **parameters: object) -> Outcome:
         """One backend's answer or failure, its retries included; `parameters` are set in its call alone."""
@@ -78,11 +83,35 @@ class Player:
 
     async def _play_in_order(self, model: ModelRecord, scene: Scene) -> Outcome:
         """The first member that answers. A refusal that every member would repeat is passed on at once."""
+
+        def ask(name: str) -> Awaitable[Outcome]:
+            return self.play(scene.table.resolve(name), scene)
+
+        return await self._first_success(model, scene, ask)
+
+    async def _first_success(
+        self, model: ModelRecord, scene: Scene, ask: Callable[[str], Awaitable[T | Failure]]
+    ) -> T | Failure:
         handler = FailoverHandler(model, scene, self._cast.view)
-        for name in handler:
-            outcome = await self.play(scene.table.resolve(name), scene)
-            if isinstance(outcome, Answer) or handler.is_final(outcome):
-                return outcome
+        members = iter(handler)
+
+        def spare() -> str | None:
+            name = next(members, None) if scene.budget.left else None
+            if name is not None:
+                self._hedges.spend(model)
+            return name
+
+        after_s: float | None = None
+        for place, name in enumerate(members):
+            if place == 0:
+                after_s = self._hedges.after_s(model, name, scene.table)
+            if place == 0 and after_s is not None:
+                found = await hedged(ask, name, spare, after_s)
+            else:
+                found = [(name, await ask(name))]
+            for _, outcome in found:
+                if not isinstance(outcome, Failure) or handler.is_final(outcome):
+                    return outcome
         return handler.failure()
 
     # ---- all together ----
@@ -234,22 +263,3 @@ def _failure_of(model: ModelRecord, failed: Failed, latency_ms: float) -> Failur
         code="deadline_exceeded" if late else None,
     )
     return Failure.of(error, model.name, latency_ms)
-
-
-async def all_ended(tasks: "Iterable[asyncio.Task[Outcome]]") -> None:
-    """Cancels what still runs, and returns when nothing does, also when it is cancelled meanwhile itself.
-
-    A caller who leaves cancels a request twice, once for Serve and once for us; the books close after the last call.
-    """
-    running = {task for task in tasks if not task.done()}
-    for task in running:
-        task.cancel()
-    again: asyncio.CancelledError | None = None
-    while running:
-        try:
-            await asyncio.wait(running)
-        except asyncio.CancelledError as cancelled:
-            again = cancelled
-        running = {task for task in running if not task.done()}
-    if again is not None:
-        raise again

@@ -289,7 +289,8 @@ class Pulse:
     """An actor's answer to a probe. `healthy` is false where it lives but cannot do its work; `detail` says why.
 
     `node` is a name for people; `machine` is the same for two processes only if one can signal the other by its `pid`.
-    `shut`: of a replica, the backends that it leaves alone by its own experience.
+    `shut`: of a replica, the backends that it leaves alone by its own experience; `restarts`: how often each actor was
+    restarted, as far as the replica was told.
     """
 
     name: str
@@ -301,6 +302,7 @@ class Pulse:
     gauges: Mapping[str, float] = field(default_factory=dict)
     machine: str | None = None
     shut: Sequence[str] = ()
+    restarts: Mapping[str, int] = field(default_factory=dict)
 
 
 def _rounded(share: float | None) -> float | None:

@@ -125,6 +125,7 @@ class ModelRecord(Sendable):
     max_cost_usd: float | None = None
     min_confidence_01: float = 0.0
     hold_back_chunks: int = 0
+    hedge_share_01: float = 0.0
 
     @property
     def is_ensemble(self) -> bool:

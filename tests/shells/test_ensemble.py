@@ -94,7 +94,7 @@ async def ensemble(links: FakeLinks) -> AsyncIterator[Ensemble]:
     holdings = Holdings("ensemble:1", 2)
     holdings.take_up(TABLE.backends.values())
     keeper = LeaseKeeper(holdings, links.renew)
-    replica = Ensemble("ensemble:1", replace(TABLE, version=0), links, orchestrator, ledger, keeper)
+    replica = Ensemble("ensemble:1", replace(TABLE, version=0), links, orchestrator, ledger, keeper, max_in_flight=2)
     await replica.start()
     yield replica
     await replica.stop()
@@ -204,6 +204,23 @@ async def test_a_stream_counts_as_running_from_its_first_moment(ensemble: Ensemb
     await ensemble.status()
 
     assert links.pulses[-1].gauges["in_flight"] == 0.0
+
+
+async def test_beyond_its_limit_new_requests_are_refused_at_once(ensemble: Ensemble, links: FakeLinks) -> None:
+    one, other = ensemble.ask_stream(asking("a")), ensemble.ask_stream(asking("a"))
+    await anext(one)
+    assert ensemble.refuses_because() is None
+    await anext(other)
+
+    refusal = ensemble.refuses_because()
+
+    assert isinstance(refusal, Overloaded)
+    assert (refusal.status, refusal.retry_after_s) == (503, 1.0)
+    with pytest.raises(Overloaded, match=r"full \(2 requests are running\)"):
+        await ensemble.ask(asking("a"))
+    async for _ in one:
+        pass
+    assert ensemble.refuses_because() is None
 
 
 async def test_while_draining_new_requests_are_refused_and_the_supervisor_is_told(

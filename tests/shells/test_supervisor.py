@@ -1,6 +1,7 @@
 """Supervisor: what one round of probes finds, and what it does about it."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -300,3 +301,40 @@ async def test_the_router_hears_of_a_changed_lease_once(supervisor: Supervisor, 
         await supervisor.look_after_all()
 
     assert company.leases_told == [{"a": 0.0, "b": 0.0}, {"a": 7.0, "b": 0.0}]
+
+
+async def test_what_one_replica_has_shut_is_shut_for_all_and_tried_by_that_one(
+    supervisor: Supervisor, company: FakeCompany
+) -> None:
+    await supervisor.look_after_all()
+
+    await supervisor.announce(Pulse("ensemble:1", 1, "node", 1.0, shut=["a"]))
+    assert (company.told[-1], company.trials) == ({"a": "open", "b": "closed"}, {"a": "ensemble:1", "b": None})
+
+    await supervisor.announce(Pulse("ensemble:2", 2, "node", 1.0, shut=[]))
+    assert company.told[-1]["a"] == "open"
+    await supervisor.announce(Pulse("ensemble:1", 1, "node", 2.0, shut=[]))
+    assert company.told[-1]["a"] == "closed"
+
+
+async def test_counts_of_restarts_outlive_the_supervisor_itself(supervisor: Supervisor) -> None:
+    await supervisor.announce(Pulse("ensemble:1", 1, "node", 1.0, restarts={"backend:a": 3}))
+
+    assert (await status_of(supervisor, "backend:a")).restarts == 3
+
+
+async def test_where_all_backends_go_with_one_they_are_started_anew_once(
+    company: FakeCompany, clock: ManualClock
+) -> None:
+    supervisor = Supervisor(ROLES, company, lambda: None, "", replace(DISCIPLINE, backends="one_for_all"), clock)
+    await supervisor.look_after_all()
+
+    company.restart("backend:a")
+    await supervisor.look_after_all()
+    assert company.done == [("replace", "backend:b")]
+    company.restart("backend:b")
+    await supervisor.look_after_all()
+
+    assert company.done == [("replace", "backend:b")]
+    status = await status_of(supervisor, "backend:b")
+    assert (status.state, status.restarts, status.detail) == ("alive", 1, "last restart: backend:a was restarted")

@@ -1,0 +1,32 @@
+"""Are the right ones started anew, and not for ever?"""
+
+import pytest
+
+from actors.resilience.supervision import RestartIntensity, RestartStrategy, also_restarted
+
+GROUP = ("tracer", "optimizer", "router")
+
+
+@pytest.mark.parametrize(
+    ("strategy", "failed", "others"),
+    [
+        ("one_for_one", "tracer", []),
+        ("rest_for_one", "tracer", ["optimizer", "router"]),
+        ("rest_for_one", "optimizer", ["router"]),
+        ("rest_for_one", "router", []),
+        ("one_for_all", "optimizer", ["tracer", "router"]),
+    ],
+)
+def test_others_go_with_one_as_the_strategy_says(strategy: RestartStrategy, failed: str, others: list[str]) -> None:
+    assert list(also_restarted(GROUP, failed, strategy)) == others
+
+
+def test_more_restarts_than_allowed_within_the_window_are_too_many() -> None:
+    intensity = RestartIntensity(max_restarts=2, window_s=10.0)
+    assert [intensity.note(now_s) for now_s in (0.0, 1.0, 2.0)] == [True, True, False]
+
+
+def test_restarts_that_are_long_past_are_forgotten() -> None:
+    intensity = RestartIntensity(max_restarts=2, window_s=10.0)
+    assert [intensity.note(now_s) for now_s in (0.0, 1.0, 10.5, 20.0)] == [True, True, True, True]
+    assert intensity.recent == 2
