@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -126,10 +127,13 @@ class Chaos:
         self._gateway = gateway
         self._callers = callers
         self._strike = strike
+        self._number: Counter[str] = Counter()
 
     def targets(self, kinds: Sequence[str]) -> list[str]:
         """The names of the actors of these kinds."""
-        return [row["name"] for row in self._gateway.get("/api/status")["actors"] if row["kind"] in kinds]
+        rows = self._gateway.get("/api/status")["actors"]
+        self._number = Counter(row["kind"] for row in rows)
+        return [row["name"] for row in rows if row["kind"] in kinds]
 
     async def strike(self, name: str, hang: bool) -> Strike:
         """Kills one actor's process, or stops it, while the gateway is asked. Raises `LLMError`."""
@@ -155,12 +159,12 @@ class Chaos:
         return Strike(name, how, seen.sent, seen.failed, seen.failures, seen.longest_gap_s, back_s, lost)
 
     async def _back(self, before: JsonObject, began_s: float) -> float | None:
-        """Seconds until one of its name, or for a replica one of its kind, is alive in another process."""
+        """Seconds until as many of its kind as before are alive, and not in the process that was struck."""
         while SYSTEM_CLOCK.monotonic_s() - began_s < BACK_WITHIN_S:
-            for row in await self._rows():
-                same = row["kind"] == "ensemble" == before["kind"] or row["name"] == before["name"]
-                if same and row["state"] == "alive" and row["pid"] != before["pid"] and await self._is_whole():
-                    return SYSTEM_CLOCK.monotonic_s() - began_s
+            rows = await self._rows()
+            pids = {row["pid"] for row in rows if row["kind"] == before["kind"] and row["state"] == "alive"}
+            if before["pid"] not in pids and len(pids) == self._number[before["kind"]]:
+                return SYSTEM_CLOCK.monotonic_s() - began_s
             await asyncio.sleep(LOOK_EVERY_S)
         return None
 
@@ -195,7 +199,10 @@ def strike_process(troupe: Troupe) -> Callable[[JsonObject, bool], None]:
 
     def strike(row: JsonObject, hang: bool) -> None:
         if row["node"] == socket.gethostname():
-            os.kill(row["pid"], signal.SIGSTOP if hang else signal.SIGKILL)
+            try:
+                os.kill(row["pid"], signal.SIGSTOP if hang else signal.SIGKILL)
+            except ProcessLookupError:
+                raise LLMError(f"'{row['name']}' has just ended by itself; try again in a moment.") from None
         elif hang or row["kind"] == "ensemble":
             raise LLMError(
                 f"'{row['name']}' runs on {row['node']}, where it can only be killed, and no replica at all."
