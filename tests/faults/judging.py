@@ -9,13 +9,13 @@ from typing import Any, Literal
 import httpx
 import orjson
 
-from tests.faults.cases import FAULTS, REASON, TEXT
+from tests.faults.cases import FAULTS, OTHER, REASON, TEXT
 
 HANGS_AFTER_S = 15.0
 ENOUGH_BYTES = 4_000_000
 
-Seen = Literal["rescued", "refused", "error", "broken", "lie", "lost", "hang"]
-"""The complete answer; the provider's own reason; another clear error before anything was sent; an error within the
+Seen = Literal["rescued", "another", "refused", "error", "broken", "lie", "lost", "hang"]
+"""The complete answer; the complete answer of a member that says something else; the provider's own reason; another clear error before anything was sent; an error within the
 stream; half or none of the answer as if it were all; a connection that ends without a word; no end at all."""
 
 _numbers = itertools.count(1)
@@ -68,8 +68,7 @@ def judged(status: int, kind: str, raw: bytes) -> tuple[Seen, str, dict[str, Any
         return ("refused" if REASON in message and status < 500 else "error"), f"{status} {message}", None
     choice = (body.get("choices") or [{}])[0]
     text, reason = (choice.get("message") or {}).get("content"), choice.get("finish_reason")
-    whole = text == TEXT and reason == "stop"
-    return ("rescued" if whole else "lie"), f"{reason}: {text!r:.60}", body.get("troupe")
+    return _believed(text, reason == "stop"), f"{reason}: {text!r:.60}", body.get("troupe")
 
 
 def _judged_stream(raw: bytes) -> tuple[Seen, str, dict[str, Any] | None]:
@@ -88,8 +87,13 @@ def _judged_stream(raw: bytes) -> tuple[Seen, str, dict[str, Any] | None]:
         for choice in event.get("choices") or ():
             text += (choice.get("delta") or {}).get("content") or ""
             reason = choice.get("finish_reason") or reason
-    whole = text == TEXT and reason == "stop" and done
-    return ("rescued" if whole else "lie"), f"{reason}, {'' if done else 'no '}[DONE]: {text!r:.60}", told
+    return _believed(text, reason == "stop" and done), f"{reason}, {'' if done else 'no '}[DONE]: {text!r:.60}", told
+
+
+def _believed(text: str, is_ended: bool) -> Seen:
+    if not is_ended or text not in (TEXT, OTHER):
+        return "lie"
+    return "rescued" if text == TEXT else "another"
 
 
 async def all_asked(base_url: str, api_key: str | None = None) -> dict[tuple[str, bool], Verdict]:
