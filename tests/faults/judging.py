@@ -15,8 +15,9 @@ HANGS_AFTER_S = 15.0
 ENOUGH_BYTES = 4_000_000
 
 Seen = Literal["rescued", "another", "refused", "error", "broken", "lie", "lost", "hang"]
-"""The complete answer; the complete answer of a member that says something else; the provider's own reason; another clear error before anything was sent; an error within the
-stream; half or none of the answer as if it were all; a connection that ends without a word; no end at all."""
+"""The complete answer; that of a member that says something else; the provider's own reason; another clear error before
+anything was sent; an error within the stream; half or none of the answer as if it were all; a connection that ends
+without a word; no end at all."""
 
 _numbers = itertools.count(1)
 
@@ -90,7 +91,7 @@ def _judged_stream(raw: bytes) -> tuple[Seen, str, dict[str, Any] | None]:
     return _believed(text, reason == "stop" and done), f"{reason}, {'' if done else 'no '}[DONE]: {text!r:.60}", told
 
 
-def _believed(text: str, is_ended: bool) -> Seen:
+def _believed(text: object, is_ended: bool) -> Seen:
     if not is_ended or text not in (TEXT, OTHER):
         return "lie"
     return "rescued" if text == TEXT else "another"
