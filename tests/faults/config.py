@@ -2,7 +2,7 @@
 
 from tests.faults.cases import FAULTS
 
-LIMITS = "timeout_s: 3, ttft_timeout_s: 1, stall_timeout_s: 1, max_retries: 2"
+LIMITS = "timeout_s: 6, ttft_timeout_s: 3, stall_timeout_s: 3, max_retries: 2"
 
 
 def config(base_url: str, tls_url: str) -> str:
@@ -15,7 +15,7 @@ def config(base_url: str, tls_url: str) -> str:
         f"  {name}: {{provider: openai, base_url: '{base_url}', model: {name}, {LIMITS}}}" for name in ("good", "other")
     ]
     models = [
-        f"  {name}: {{strategy: failover, members: [bad-{name}, {fault.then}], deadline_s: 12}}"
+        f"  {name}: {{strategy: failover, members: [bad-{name}, {fault.then}], deadline_s: 40}}"
         for name, fault in FAULTS.items()
     ]
     return "\n".join(["backends:", *backends, *well, "models:", *models, ""])

@@ -11,7 +11,8 @@ import orjson
 
 from tests.faults.cases import FAULTS, OTHER, REASON, TEXT
 
-HANGS_AFTER_S = 15.0
+HANGS_AFTER_S = 45.0
+SIDE_BY_SIDE = 12  # more would be late for each other's sake
 ENOUGH_BYTES = 4_000_000
 
 Seen = Literal["rescued", "another", "refused", "error", "broken", "lie", "lost", "hang"]
@@ -100,5 +101,11 @@ def _believed(text: object, is_ended: bool) -> Seen:
 async def all_asked(base_url: str, api_key: str | None = None) -> dict[tuple[str, bool], Verdict]:
     """Every fault, streaming and not, side by side: fault, stream -> what came of it."""
     wanted = [(name, stream) for name, fault in FAULTS.items() for stream in (True, False) if stream or fault.whole]
-    found = await asyncio.gather(*(asked(base_url, name, stream, api_key) for name, stream in wanted))
+    places = asyncio.Semaphore(SIDE_BY_SIDE)
+
+    async def in_turn(name: str, stream: bool) -> Verdict:
+        async with places:
+            return await asked(base_url, name, stream, api_key)
+
+    found = await asyncio.gather(*(in_turn(name, stream) for name, stream in wanted))
     return dict(zip(wanted, found, strict=True))
