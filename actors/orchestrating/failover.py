@@ -2,14 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from operator import itemgetter
 
 from actors.orchestrating.scene import Scene
 from actors.protocol.errors import CallerError, LLMRouterError
 from actors.protocol.messages import Failure
 from actors.routing.capabilities import needs_of
-from actors.routing.strategies import LocalView, order
+from actors.routing.strategies import LocalView, order, rested_first
 from actors.routing.table import ModelRecord
 
+LONGEST_REST_S = 60.0  # so that a limit that was lifted early, or never meant, is found out
+SPREAD_S = 0.2  # so that those who were refused together do not come back together
 OF_OUR_MAKING = ("deadline_exceeded", "attempts_exhausted")
 
 
@@ -17,17 +20,24 @@ class FailoverHandler:
     """Goes through a model's members in the order of its strategy, for one request.
 
     Left out are those that cannot take the request, and those that what happened before makes pointless. As long as
-    members are left, retries leave one attempt for each of them.
+    members are left, retries leave one attempt for each of them. Backends that asked to be left alone come last, by
+    any request. One that asks for a long wait is asked again after all others have failed; `wait_s` says how long to
+    wait before asking the member that was just given.
     """
 
     def __init__(self, model: ModelRecord, scene: Scene, view: LocalView) -> None:
         self._model = model
         self._scene = scene
-        self._members = order(model, scene.table, view)
+        self._view = view
+        self._members: Sequence[str] = order(model, scene.table, view)
+        self._postponed: dict[str, float] = {}
         self._worst: Failure | None = None
+        self.wait_s = 0.0
 
     def __iter__(self) -> Iterator[str]:
         scene = self._scene
+        if self._view.resting:
+            self._members = rested_first(self._members, scene.table, self._view, scene.clock.monotonic_s())
         members = capable(self._members, scene)
         kept_by_others = scene.budget.kept
         try:
@@ -39,12 +49,27 @@ class FailoverHandler:
                 yield name
         finally:
             scene.budget.kept = kept_by_others
+        for name, until_s in sorted(self._postponed.items(), key=itemgetter(1)):
+            self.wait_s = max(0.0, until_s - scene.clock.monotonic_s()) + self._view.rng.uniform(0.0, SPREAD_S)
+            if scene.budget.left and self.wait_s < scene.deadline.time_left_s():
+                yield name
 
     def is_final(self, failure: Failure) -> bool:
         """Takes note of a member's failure; true if every other member would refuse the same."""
         self._scene.learn(failure)
         self._worst = more_telling(self._worst, failure)
+        if failure.retry_after_s:
+            self._let_rest(failure, failure.retry_after_s)
         return is_final(failure)
+
+    def _let_rest(self, failure: Failure, wait_s: float) -> None:
+        backend = self._scene.table.backends.get(failure.backend)
+        if backend is None:
+            return
+        now_s = self._scene.clock.monotonic_s()
+        self._view.resting[backend.name] = now_s + min(wait_s, LONGEST_REST_S)
+        if wait_s > self._scene.longest_wait_s and backend.max_retries > 0 and not backend.hosted:
+            self._postponed.setdefault(backend.name, now_s + wait_s)
 
     def failure(self) -> Failure:
         """What became of all of them, when none has answered."""

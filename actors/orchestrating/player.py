@@ -18,6 +18,7 @@ from actors.protocol.clock import Clock, Deadline
 from actors.protocol.errors import EnsembleError, LLMError, MalformedAnswer
 from actors.protocol.messages import Answer, Chunk, Failure, Outcome
 from actors.protocol.streams import Closeable, HandedOn
+from actors.resilience.retry import Sleep
 from actors.resilience.wrappers import closing
 from actors.routing.strategies import LocalView, callable_now
 from actors.routing.table import BackendRecord, ModelRecord, RoutingTable
@@ -38,10 +39,11 @@ class Opened:
 class Player:
     """Plays scenes on a cast. Expected failures are values; only cancellation and bugs are raised."""
 
-    def __init__(self, cast: Cast, clock: Clock) -> None:
+    def __init__(self, cast: Cast, clock: Clock, sleep: Sleep = asyncio.sleep) -> None:
         self._cast = cast
         self._clock = clock
         self._hedges = Hedges()
+        self._sleep = sleep
 
     @property
     def view(self) -> LocalView:
@@ -103,6 +105,8 @@ class Player:
 
         after_s: float | None = None
         for place, name in enumerate(members):
+            if handler.wait_s:
+                await self._wait(handler.wait_s, scene)
             if place == 0:
                 after_s = self._hedges.after_s(model, name, scene.table)
             if place == 0 and after_s is not None:
@@ -113,6 +117,10 @@ class Player:
                 if not isinstance(outcome, Failure) or handler.is_final(outcome):
                     return outcome
         return handler.failure()
+
+    async def _wait(self, wait_s: float, scene: Scene) -> None:
+        with scene.waiting:
+            await self._sleep(wait_s)
 
     # ---- all together ----
 

@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from math import inf
 
 from actors.orchestrating.breakers import Breakers
 from actors.orchestrating.holdings import Holdings
@@ -15,6 +16,8 @@ from actors.resilience.retry import AttemptBudget, RetryPolicy
 from actors.resilience.wrappers import Limits, TimeLimited, Trying
 from actors.routing.strategies import LocalView
 from actors.routing.table import BackendRecord, ModelRecord, RoutingTable
+
+SHORT_WAIT_S = 5.0  # as long as our own back-off waits at most; beyond it another member is asked first
 
 
 @dataclass(slots=True)
@@ -66,6 +69,14 @@ class Scene:
     def hold_back_chunks(self) -> int:
         """How many chunks of a stream are kept until the next has come."""
         return 0 if isinstance(self.target, BackendRecord) else self.target.hold_back_chunks
+
+    @property
+    def longest_wait_s(self) -> float:
+        """How long a backend may ask us to wait and still be waited for, while others have not been asked."""
+        target = self.target
+        if isinstance(target, BackendRecord) or target.is_ensemble or len(target.members) == 1:
+            return inf
+        return SHORT_WAIT_S
 
     @property
     def has_alternatives(self) -> bool:
@@ -197,7 +208,7 @@ class Cast:
             port,
             backend.name,
             self._gate_of(backend),
-            RetryPolicy(retries),
+            RetryPolicy(retries, longest_wait_s=scene.longest_wait_s),
             scene.budget,
             self._rng,
             report=partial(self._report, scene.attempts),

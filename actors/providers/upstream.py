@@ -191,11 +191,14 @@ MEANINGS = (  # the first that fits: special ones before general ones
     Meaning(aiohttp.InvalidURL, BackendUnavailable, "has a base_url that is not a usable address"),
     Meaning(aiohttp.NonHttpUrlClientError, BackendUnavailable, "has a base_url that is not a usable address"),
     Meaning(aiohttp.ClientError, BackendUnavailable, "closed the connection before it had answered"),
+    Meaning(EOFError, BackendUnavailable, "closed the connection before it had answered"),
     Meaning(OSError, BackendUnavailable, "closed the connection before it had answered"),
+    Meaning(UnicodeError, BackendUnavailable, "has a host name that cannot be resolved"),  # of the idna codec: `a..b`
 )
 
-UPSTREAM_FAULTS = (aiohttp.ClientError, HttpProcessingError, OSError)
-"""Everything that aiohttp raises because of the network or the other side (`TimeoutError` is an `OSError`)."""
+UPSTREAM_FAULTS = (aiohttp.ClientError, HttpProcessingError, OSError, EOFError, UnicodeError)
+"""Everything that aiohttp, asyncio and ssl raise because of the network or the other side (`TimeoutError` is an
+`OSError`, asyncio's `IncompleteReadError` an `EOFError`)."""
 
 
 def fault_of(fault: Exception, backend: str) -> BackendError:

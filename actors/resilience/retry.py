@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from math import inf
 from typing import TypeVar
 
 from actors.protocol.clock import Deadline
@@ -46,19 +47,26 @@ class AttemptBudget:
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """At most `max_retries` tries after the first one, with `backoff` between them."""
+    """At most `max_retries` tries after the first one, with `backoff` between them.
+
+    A backend that asks for more than `longest_wait_s` is not waited for here: somebody else may answer sooner.
+    """
 
     max_retries: int = 2
     backoff: Backoff = field(default_factory=Backoff)
+    longest_wait_s: float = inf
 
     def wait_s(self, error: LLMError, failures: int, time_left_s: float, rng: random.Random) -> float | None:
         """Seconds to wait before the next try, `None` if there should be none.
 
         There is none for an error that trying again cannot mend, for a silent backend (it would be silent again, and
-        its time is better spent elsewhere), beyond `max_retries`, and when the wait would use up the time that is left.
+        its time is better spent elsewhere), beyond `max_retries`, and when the wait is longer than `longest_wait_s` or
+        would use up the time that is left.
         `failures`: tries that have failed, this one included.
         """
         if not error.retryable or isinstance(error, BackendTimeout) or failures > self.max_retries:
+            return None
+        if error.retry_after_s is not None and error.retry_after_s > self.longest_wait_s:
             return None
         delay_s = self.backoff.delay_s(failures, rng, error.retry_after_s)
         return delay_s if delay_s < time_left_s else None

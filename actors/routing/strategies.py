@@ -15,11 +15,15 @@ from actors.routing.table import BackendRecord, ModelRecord, RoutingTable
 
 @dataclass(slots=True)
 class LocalView:
-    """What one replica knows beyond the table: its random source, whose turn it is, and its own calls under way."""
+    """What one replica knows beyond the table: its random source, whose turn it is, and its own calls under way.
+
+    `resting`: backends that asked to be left alone -> until when, on the monotonic clock in seconds.
+    """
 
     rng: random.Random
     turns: dict[str, int] = field(default_factory=dict)
     in_flight: Mapping[str, int] = field(default_factory=dict)
+    resting: dict[str, float] = field(default_factory=dict)
 
     def next_turn(self, model: str) -> int:
         turn = self.turns.get(model, 0)
@@ -46,6 +50,16 @@ def callable_now(name: str, table: RoutingTable) -> bool:
     if backend is not None:
         return backend.is_open_to_calls
     return any(table.backends[leaf].is_open_to_calls for leaf in table.leaves(name))
+
+
+def rested_first(members: Sequence[str], table: RoutingTable, view: LocalView, now_s: float) -> Sequence[str]:
+    """The members in their order, but those behind which every backend still rests last, the soonest back first."""
+    for name in [name for name, until_s in view.resting.items() if until_s <= now_s]:
+        del view.resting[name]
+    if not view.resting:
+        return members
+    until_s = view.resting.get
+    return sorted(members, key=lambda name: min(until_s(leaf, 0.0) for leaf in table.leaves(name)))
 
 
 def best_backend(name: str, table: RoutingTable, view: LocalView) -> str:

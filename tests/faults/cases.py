@@ -50,6 +50,7 @@ class Fault:
     then: str = "good"
     calls: int = 3
     least_s: float = 0.0
+    most_s: float = 15.0
     tls: bool = False
 
 
@@ -117,6 +118,13 @@ FAULTS: Mapping[str, Fault] = {
         (*refusal(429, SLOW_DOWN, Retry_After="1"), GOOD),
         least_s=1.0,
         calls=2,
+    ),
+    "429-long": Fault(
+        "429 with Retry-After: 9, though another member is well",
+        refusal(429, SLOW_DOWN, Retry_After="9"),
+        refusal(429, SLOW_DOWN, Retry_After="9"),
+        calls=1,
+        most_s=5.0,
     ),
     "429-ms": Fault(
         "429 with retry-after-ms: 400",

@@ -1,13 +1,19 @@
 """Who is asked next, who is not, and what is the caller told in the end?"""
 
 from dataclasses import replace
+from random import Random
 from typing import Any
 
 import pytest
 
 from actors.edge.gateway import ChatRequest
+from actors.orchestrating.player import Opened, Player
+from actors.orchestrating.scene import Cast, Scene
+from actors.protocol.clock import Deadline, ManualClock
 from actors.protocol.errors import LLMError
-from actors.routing.table import ModelRecord, Supports
+from actors.providers.scripted import Scripted
+from actors.resilience.retry import AttemptBudget
+from actors.routing.table import BackendRecord, ModelRecord, RoutingTable, Supports
 from tests.shells.test_orchestrator import FAILS, Theatre, request
 
 FIRST = ModelRecord("first", "failover", ["a", "b", "c"])
@@ -119,3 +125,86 @@ async def test_when_to_come_again_is_the_smallest_wait_of_all_members() -> None:
         await theatre.ask("first")
 
     assert (failure.value.status, failure.value.retry_after_s) == (429, 20)
+
+
+class RecordingSleep:
+    """Lets the clock go on instead of waiting."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        self.slept_s: list[float] = []
+        self._clock = clock
+
+    async def __call__(self, seconds: float) -> None:
+        self.slept_s.append(seconds)
+        self._clock.advance(seconds)
+
+
+def limited_once(wait_s: float) -> dict[str, Any]:
+    return {"reply": "at last", "faults": [{"on": 1, "kind": "error", "status": 429, "retry_after_s": wait_s}]}
+
+
+class Waiting:
+    """A player on scripted backends, with a clock of its own."""
+
+    def __init__(self, deadline_s: float = 60.0, **scripts: dict[str, Any]) -> None:
+        self.clock = ManualClock()
+        self.sleep = RecordingSleep(self.clock)
+        providers = {name: Scripted(name, script) for name, script in scripts.items()}
+        backends = {name: BackendRecord(name, "openai", name, hosted=False, max_retries=1) for name in scripts}
+        self.model = ModelRecord("first", "failover", list(scripts), deadline_s=deadline_s)
+        self.table = RoutingTable(1, backends, {"first": self.model})
+        cast = Cast(lambda backend: providers[backend.name], Random(1))
+        self.player = Player(cast, self.clock, self.sleep)
+
+    def scene(self, attempts: int = 6) -> Scene:
+        deadline = Deadline.after(self.model.deadline_s, self.clock)
+        return Scene("req_1", {"messages": []}, self.table, self.model, deadline, AttemptBudget(attempts), self.clock)
+
+    async def asked(self) -> tuple[str, list[str]]:
+        """Who answered, or the code of the failure; and who was asked."""
+        scene = self.scene()
+        outcome = await self.player.play(self.model, scene)
+        return getattr(outcome, "code", outcome.backend), [attempt.backend for attempt in scene.attempts]
+
+
+async def test_a_member_that_asks_for_a_long_wait_is_not_waited_for_while_another_is_well() -> None:
+    play = Waiting(a=limited_once(30), b={"reply": "b"})
+
+    assert await play.asked() == ("b", ["a", "b"])
+    assert play.sleep.slept_s == []
+
+
+async def test_when_nobody_else_is_left_the_one_that_is_back_first_is_waited_for() -> None:
+    play = Waiting(a=limited_once(30), b=limited_once(20), c=FAILS)
+
+    answered, asked = await play.asked()
+
+    assert (answered, asked) == ("b", ["a", "b", "c", "c", "b"])
+    assert len(play.sleep.slept_s) == 1
+    assert 20 <= play.sleep.slept_s[0] <= 20.2
+
+
+async def test_a_stream_waits_like_a_whole_answer() -> None:
+    play = Waiting(a=limited_once(30), b=limited_once(20))
+
+    opened = await play.player.open(play.model, play.scene())
+
+    assert opened.backend == "b"
+    assert isinstance(opened, Opened)
+    await opened.chunks.aclose()
+
+
+async def test_a_wait_that_the_deadline_does_not_allow_is_not_begun() -> None:
+    play = Waiting(deadline_s=10, a=limited_once(30), b=limited_once(20))
+
+    assert await play.asked() == ("rate_limit_exceeded", ["a", "b"])
+    assert play.sleep.slept_s == []
+
+
+async def test_the_next_request_asks_a_member_that_wants_rest_last_until_its_time_has_come() -> None:
+    play = Waiting(a=limited_once(30), b={"reply": "b"})
+    await play.asked()
+
+    assert await play.asked() == ("b", ["b"])
+    play.clock.advance(30)
+    assert await play.asked() == ("a", ["a"])

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import ssl
 import tracemalloc
 from collections.abc import AsyncGenerator, Iterator
 
@@ -96,6 +97,30 @@ def test_the_list_of_the_client_s_exceptions_is_not_empty() -> None:
 @pytest.mark.parametrize("fault", [ConnectionResetError(), BrokenPipeError(), OSError(24, "Too many open files")])
 def test_errors_of_the_operating_system_have_a_meaning(fault: OSError) -> None:
     assert type(fault_of(fault, "far")) is BackendUnavailable
+
+
+def of_the_standard_library() -> list[type[Exception]]:
+    """What ssl, socket and asyncio's transports and streams raise; the rest of asyncio's are about locks and queues."""
+    found = {
+        kind for kind in families(OSError) if kind.__module__ in ("builtins", "ssl", "socket", "asyncio.exceptions")
+    }
+    return sorted({*found, asyncio.IncompleteReadError, UnicodeError}, key=lambda kind: kind.__name__)
+
+
+@pytest.mark.parametrize("kind", of_the_standard_library())
+def test_every_exception_of_ssl_sockets_and_asyncio_is_caught_and_has_a_meaning(kind: type[Exception]) -> None:
+    fault = kind.__new__(kind)
+
+    error = fault_of(fault, "far")
+
+    assert isinstance(fault, UPSTREAM_FAULTS)
+    assert type(error) is (BackendTimeout if issubclass(kind, TimeoutError) else BackendUnavailable)
+
+
+def test_what_ssl_can_raise_is_among_them() -> None:
+    assert {ssl.SSLError, ssl.SSLCertVerificationError, ssl.SSLEOFError, TimeoutError, ConnectionResetError} <= set(
+        of_the_standard_library()
+    )
 
 
 @pytest.fixture
@@ -225,6 +250,8 @@ async def test_a_body_that_is_cut_or_garbled_is_malformed(upstream: AiohttpUpstr
     [
         ("http://127.0.0.1:9/", r"cannot be reached \(Connection refused\)"),
         ("http://no-such-host.invalid/", "cannot be resolved"),
+        ("http://two..dots/", "cannot be resolved"),
+        (f"http://{'a' * 70}/", "cannot be resolved"),
         ("http:///path", "not a usable address"),
     ],
 )

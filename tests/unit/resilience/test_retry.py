@@ -98,3 +98,13 @@ def test_the_policy_counts_retries_not_tries() -> None:
 
     assert POLICY.wait_s(error, 2, 60.0, rng) is not None
     assert POLICY.wait_s(error, 3, 60.0, rng) is None
+
+
+def test_who_asks_for_a_longer_wait_than_the_longest_is_not_waited_for() -> None:
+    policy = RetryPolicy(longest_wait_s=5.0)
+
+    def wait_s(asked_s: float) -> float | None:
+        return policy.wait_s(RateLimited("limited", retry_after_s=asked_s), 1, 60.0, random.Random(1))
+
+    assert wait_s(5.1) is None
+    assert 5.0 <= (wait_s(5.0) or 0) <= 5.2

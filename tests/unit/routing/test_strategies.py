@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from actors.protocol.errors import LLMRouterError
-from actors.routing.strategies import STRATEGIES, LocalView, best_backend, order
+from actors.routing.strategies import STRATEGIES, LocalView, best_backend, order, rested_first
 from actors.routing.table import BackendRecord, BreakerState, Measured, ModelRecord, Price, RoutingTable
 
 
@@ -136,3 +136,13 @@ def test_the_best_backend_of_an_ensemble_is_its_heaviest() -> None:
     panel = table("ensemble", a=backend("a"), b=backend("b", weight=2))
 
     assert best_backend("m", panel, view()) == "b"
+
+
+def test_members_that_rest_come_last_and_the_soonest_back_first() -> None:
+    three = table(**{name: backend(name) for name in "abc"})
+    resting = LocalView(random.Random(1), resting={"a": 20.0, "b": 10.0})
+
+    assert list(rested_first(["a", "b", "c"], three, resting, now_s=5.0)) == ["c", "b", "a"]
+    assert list(rested_first(["a", "b", "c"], three, resting, now_s=10.0)) == ["b", "c", "a"]
+    assert list(rested_first(["a", "b", "c"], three, resting, now_s=20.0)) == ["a", "b", "c"]
+    assert resting.resting == {}
