@@ -139,7 +139,7 @@ def test_the_best_backend_of_an_ensemble_is_its_heaviest() -> None:
 
 
 def test_members_that_rest_come_last_and_the_soonest_back_first() -> None:
-    three = table(**{name: backend(name) for name in "abc"})
+    three = table(a=backend("a"), b=backend("b"), c=backend("c"))
     resting = LocalView(random.Random(1), resting={"a": 20.0, "b": 10.0})
 
     assert list(rested_first(["a", "b", "c"], three, resting, now_s=5.0)) == ["c", "b", "a"]
