@@ -13,7 +13,7 @@ from actors.protocol.messages import Call, Chunk, Completion, JsonObject
 from actors.providers.completions import StreamReading, completion_of
 from actors.providers.patience import Patience
 from actors.providers.refusals import Refusals
-from actors.providers.sse import EventReader
+from actors.providers.sse import MAX_EVENT_BYTES, EventReader
 from actors.providers.upstream import AiohttpUpstream, Upstream, UpstreamRequest, UpstreamResponse
 
 PROBE_TIMEOUT_S = 2.0
@@ -21,6 +21,7 @@ REASON_WITHIN_S = 1.0  # the status says most of it: the body of a refusal is no
 REST_WITHIN_S = 0.02  # the end of the body comes with `[DONE]` or never; read, the connection can be used again
 USAGE_WITHIN_S = 2.0
 REST_BYTES = 64 * 1024
+NOISE_BYTES = 2 * MAX_EVENT_BYTES  # a flood is not silence: reading it would take for ever, and no wait would be long
 
 
 class OpenAI:
@@ -82,6 +83,7 @@ class OpenAI:
             try:
                 events = EventReader(self._name)
                 reading = StreamReading(self._name, self._refusals)
+                noise_bytes = 0  # what came since something of the answer did
                 while not reading.ended:
                     try:
                         part = await patience.wait_for(response.read_part())
@@ -89,15 +91,17 @@ class OpenAI:
                         if reading.is_whole:
                             return
                         raise
+                    noise_bytes += len(part)
                     for event in events.feed(part) if part else events.finish():
                         chunk = reading.chunk(event)
                         if chunk is not None:
                             if reading.begun:
                                 patience.renew(self._silence_s(reading))
+                                noise_bytes = 0
                             yield chunk
                         elif reading.ended:
                             break
-                    if not part:
+                    if not part or noise_bytes > NOISE_BYTES:
                         break
                 reading.end()
                 await _read_rest(response, REST_WITHIN_S)

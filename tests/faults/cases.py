@@ -61,6 +61,8 @@ def _answer(text: str = TEXT) -> tuple[Behaviour, Behaviour]:
 GOOD_STREAM, GOOD = _answer()
 START = [event({"role": "assistant", "content": ""})]
 FIRST_HALF = [*START, *(event({"content": word}) for word in ("one", " two", " three", " four", " five"))]
+TOOL_CALL = [{"index": 0, "id": "call_1", "type": "function", "function": {"name": "f", "arguments": ""}}]
+REST_OF_IT = [{"index": 0, "function": {"arguments": '{"city": "Par'}}]
 SECOND_HALF = [event({"content": word}) for word in (" six", " seven", " eight", " nine", " ten")]
 STOP = event(finish_reason="stop")
 USAGE = event(usage=usage(10))
@@ -124,7 +126,7 @@ FAULTS: Mapping[str, Fault] = {
         refusal(429, SLOW_DOWN, Retry_After="9"),
         refusal(429, SLOW_DOWN, Retry_After="9"),
         calls=1,
-        most_s=5.0,
+        most_s=9.0,
     ),
     "429-ms": Fault(
         "429 with retry-after-ms: 400",
@@ -172,6 +174,22 @@ FAULTS: Mapping[str, Fault] = {
             ),
         ),
         (whole({"choices": [{"message": "odd"}]}),),
+    ),
+    "error-event": Fault(
+        "an error event in the middle",
+        (events([*FIRST_HALF, b'data: {"error": {"message": "overloaded", "type": "overloaded_error"}}\n\n', DONE]),),
+    ),
+    "error-body": Fault(
+        "an error with status 200",
+        (whole({"error": {"message": "overloaded", "type": "overloaded_error"}}),),
+        (whole({"error": {"message": "overloaded", "type": "overloaded_error"}}),),
+    ),
+    "whole-for-stream": Fault("a whole answer where a stream was asked for", (GOOD,)),
+    "empty": Fault("an empty body with status 200", (events([]),), (whole(b""),)),
+    "tool-call-cut": Fault(
+        "cut in the middle of a tool call",
+        (events([START[0], event({"tool_calls": TOOL_CALL}), event({"tool_calls": REST_OF_IT})], "cut"),),
+        expected="broken",
     ),
     "no-done": Fault("no [DONE]", (events([*FIRST_HALF, *SECOND_HALF, STOP, USAGE]),), calls=1),
     "no-finish-reason": Fault(

@@ -3,6 +3,7 @@
 from tests.faults.cases import FAULTS
 
 LIMITS = "timeout_s: 6, ttft_timeout_s: 3, stall_timeout_s: 3, max_retries: 2"
+PATIENT = "timeout_s: 10, max_retries: 2"  # who is well may be slow when all is asked at once
 
 
 def config(base_url: str, tls_url: str) -> str:
@@ -12,7 +13,8 @@ def config(base_url: str, tls_url: str) -> str:
         for name, fault in FAULTS.items()
     ]
     well = [
-        f"  {name}: {{provider: openai, base_url: '{base_url}', model: {name}, {LIMITS}}}" for name in ("good", "other")
+        f"  {name}: {{provider: openai, base_url: '{base_url}', model: {name}, {PATIENT}}}"
+        for name in ("good", "other")
     ]
     models = [
         f"  {name}: {{strategy: failover, members: [bad-{name}, {fault.then}], deadline_s: 40}}"

@@ -129,6 +129,7 @@ async def test_a_fault_before_any_answer_is_the_same_error_streaming_or_not(
         (whole(HTML, headers={"Content-Type": "text/plain"}), ["MalformedAnswer"]),
         (flood(WORD + b"data: ", b"x" * 65536), ["word", "MalformedAnswer"]),
         (flood(WORD, b"data: " + b"x" * 65536 + b"\n"), ["word", "MalformedAnswer"]),
+        (flood(WORD, b": x\n" * 20_000), ["word", "MalformedAnswer"]),  # there is never a silence to be noticed
     ],
 )
 async def test_a_stream_that_is_not_whole_never_ends_as_if_it_were(behave: Behaviour, expected: Sequence[str]) -> None:
@@ -163,6 +164,7 @@ async def test_the_first_token_has_a_limit_of_its_own(behave: Behaviour, expecte
         events([WORD, STOP], "cut"),
         events([WORD, STOP], "silence"),
         events([WORD, STOP]),
+        flood(WORD + STOP, b": x\n" * 20_000),
     ],
 )
 async def test_what_goes_wrong_beside_or_after_a_whole_answer_does_no_harm(behave: Behaviour) -> None:
