@@ -50,7 +50,7 @@ class Fault:
     then: str = "good"
     calls: int = 3
     least_s: float = 0.0
-    most_s: float = 15.0
+    most_s: float = 45.0
     tls: bool = False
 
 
