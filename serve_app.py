@@ -170,7 +170,7 @@ def members(config: Config, state_path: str, stage: Stage, edition: str) -> list
     tables = first_table(config, edition)
     sources = Sources(stage)
     return [
-        Role(TRACER, "tracer", Tracer, (end_self,)),
+        Role(TRACER, "tracer", Tracer, (end_self, SYSTEM_CLOCK, tracer_state(state_path), config.tracing.sample_01)),
         Role(OPTIMIZER, "optimizer", Optimizer, (Path(state_path), list(config.backends), end_self)),
         Role(ROUTER, "router", Router, (tables.backends, tables.models, sources, end_self, tables.edition)),
         *(
@@ -190,6 +190,11 @@ def members(config: Config, state_path: str, stage: Stage, edition: str) -> list
             for name, backend in config.backends.items()
         ),
     ]
+
+
+def tracer_state(state_path: str) -> Path:
+    """The tracer's file, beside the optimizer's."""
+    return Path(state_path).with_suffix(".traces.db")
 
 
 def first_table(config: Config, edition: str) -> RoutingTable:

@@ -110,18 +110,66 @@ def status(url: Url = DEFAULT_URL, api_key: Key = None, as_json: AsJson = False)
 
 
 @app.command()
-def report(url: Url = DEFAULT_URL, api_key: Key = None, as_json: AsJson = False) -> None:
+def report(
+    url: Url = DEFAULT_URL,
+    api_key: Key = None,
+    as_json: AsJson = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Anew every second, until Ctrl-C.")] = False,
+) -> None:
     """Counts, errors and latencies since the start."""
     from actors.edge.http_client import GatewayClient
-    from actors.edge.screens import errors_table, report_tables
+    from actors.edge.screens import errors_table, report_tables, watched
 
     with GatewayClient(url, api_key) as gateway:
+        if watch and not as_json:
+            watched(lambda: report_tables(gateway.get("/api/performance-report")), stdout)
+            return
         told = gateway.get("/api/performance-report")
         failed = gateway.get("/api/errors")
     if as_json:
         stdout.print_json(data={**told, "errors": failed})
     else:
         stdout.print(*report_tables(told), errors_table(failed), sep="\n")
+
+
+@app.command()
+def usage(
+    day: Annotated[str | None, typer.Option(help="Of this day alone (YYYY-MM-DD, UTC).")] = None,
+    url: Url = DEFAULT_URL,
+    api_key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Requests, tokens and cost by model, key and day."""
+    from actors.edge.http_client import GatewayClient
+    from actors.edge.screens import usage_tables
+
+    with GatewayClient(url, api_key) as gateway:
+        told = gateway.get("/api/usage" + (f"?day={day}" if day else ""))
+    if as_json:
+        stdout.print_json(data=told)
+    else:
+        stdout.print(*usage_tables(told), sep="\n")
+
+
+@app.command()
+def explain(
+    request_id: Annotated[str, typer.Argument(help="From `x-troupe-request-id` or the reply's `troupe` object.")],
+    url: Url = DEFAULT_URL,
+    api_key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Why one of the last requests was answered that way."""
+    from urllib.parse import quote
+
+    from actors.edge.http_client import GatewayClient
+    from actors.edge.screens import explanation_tables
+
+    with GatewayClient(url, api_key) as gateway:
+        told = gateway.get(f"/explain/{quote(request_id, safe='')}")
+    if as_json:
+        stdout.print_json(data=told)
+    else:
+        stdout.print(*explanation_tables(told), sep="\n")
 
 
 @app.command()

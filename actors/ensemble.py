@@ -10,6 +10,7 @@ from typing import Protocol
 
 from actors.edge.gateway import ChatRequest, Reply, StreamedReply
 from actors.edge.ledger import Ledger
+from actors.edge.observatory import Observatory
 from actors.edge.vitals import Vitals
 from actors.edge.wire import chat_request
 from actors.lease_keeper import LeaseKeeper
@@ -46,6 +47,9 @@ class Links(Protocol):
     async def optimizer_report(self) -> JsonObject: ...
     async def errors(self) -> JsonObject: ...
     async def performance_report(self) -> JsonObject: ...
+    async def usage(self, day: str | None) -> JsonObject: ...
+    async def explain(self, request_id: str) -> JsonObject | None: ...
+    async def metrics(self) -> JsonObject: ...
 
 
 class Ensemble:
@@ -72,6 +76,7 @@ class Ensemble:
         self._orchestrator = orchestrator
         self._ledger = ledger
         self._leases = leases
+        self.observatory = Observatory(links, ledger.flush_measurements, self.status)
         self._clock = clock
         self._created_s = int(clock.wall_s())
         self._company: Sequence[ActorStatus] = ()
@@ -208,8 +213,7 @@ class Ensemble:
 
     async def performance_report(self) -> JsonObject:
         """Counts, errors and latencies per backend and operation."""
-        await self._ledger.flush_measurements()
-        return await self._links.performance_report()
+        return await self.observatory.performance_report()
 
     def not_ready_because(self) -> str | None:
         """Why no request should be sent here; `None` when ready.

@@ -190,6 +190,7 @@ class Orchestrator:
             cost_usd=scene.cost_usd,
             ensemble=scene.report,
             excluded=tuple(scene.excluded.items()),
+            key_name=request.key_name,
         )
         self._on_finished(record)
         return record

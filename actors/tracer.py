@@ -6,21 +6,31 @@ import itertools
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 from actors.edge.vitals import Vitals
 from actors.protocol.clock import SYSTEM_CLOCK, Clock
+from actors.protocol.errors import TracerError
 from actors.protocol.messages import Attempt, DecisionRecord, JsonObject, Pulse
 from actors.resilience.aggregator import ErrorAggregator
 from actors.routing.table import Measured
 from actors.tracing.aggregates import WINDOWS_S, Aggregates, Key, Measurement
+from actors.tracing.archive import Archive
+from actors.tracing.explanation import explanation
 from actors.tracing.histogram import Histogram
+from actors.tracing.metrics import metrics
 from actors.tracing.recorder import measurement_of
 from actors.tracing.records import SpanRecord
 from actors.tracing.report import OVERHEAD, REQUEST, Background, backend_key, performance_report
+from actors.tracing.snapshot import restore, snapshot
+from actors.tracing.usage import UsageBook, day_of
 
 log = logging.getLogger("troupe.tracer")
 
 ORPHAN_CHECK_EVERY_S = 5.0
+SNAPSHOT = "aggregates"
+SAMPLE_DIGITS = 4  # of a request's random id, in base 16
+SAMPLES = 0x10000
 RECENT_KEPT = 10_000
 FAILURES_KEPT = 100
 FAILURES_SHOWN = 20
@@ -31,15 +41,32 @@ CALLERS_FAULT = frozenset({"request_refused", "context_length_exceeded", "conten
 
 
 class Tracer:
-    """Receives batches of finished requests and spans. Nobody waits for it, and its memory is bounded."""
+    """Receives batches of finished requests and spans. No request waits for it, and its memory is bounded.
 
-    def __init__(self, end_self: Callable[[], None], clock: Clock = SYSTEM_CLOCK) -> None:
+    In its file, `state`, usage and decision records are complete when a batch is acknowledged; the sums of
+    the report are saved every `ORPHAN_CHECK_EVERY_S`, so that a kill loses what they counted since.
+    """
+
+    def __init__(
+        self,
+        end_self: Callable[[], None],
+        clock: Clock = SYSTEM_CLOCK,
+        state: Path | None = None,
+        sample_01: float = 1.0,
+    ) -> None:
+        """`sample_01`: the share of successful requests whose decision records are kept; failures always are."""
         self.vitals = Vitals("tracer", clock)
         self._end_self = end_self
         self._clock = clock
         self._born_s = clock.monotonic_s()
         self._started_at_s = clock.wall_s()
         self._aggregates = Aggregates(clock)
+        self._archive = _opened(state)
+        self._usage = UsageBook(self._archive.usage())
+        self._sampled_below = round(sample_01 * SAMPLES)
+        if saved := self._archive.saved(SNAPSHOT):
+            restore(self._aggregates, saved)
+            self._started_at_s = saved["started_at_s"]
         self._backends: dict[str, None] = {}
         self._recent: deque[DecisionRecord] = deque(maxlen=RECENT_KEPT)
         self._failures: deque[DecisionRecord] = deque(maxlen=FAILURES_KEPT)
@@ -54,9 +81,15 @@ class Tracer:
         self._life = asyncio.create_task(self._live())
 
     async def record(self, requests: Sequence[DecisionRecord], spans: Sequence[SpanRecord], dropped: int) -> None:
-        """Takes one batch; `dropped` is how many records the sender lost since its last one."""
+        """Takes one batch; `dropped` is how many records the sender lost since its last one.
+
+        A request that is known is not counted again. Raises `TracerError` when the file cannot be written.
+        """
         self._dropped += dropped
-        for request in requests:
+        new = {request.request_id: request for request in requests if not self._archive.knows(request.request_id)}
+        if new:
+            self._keep_books(list(new.values()))
+        for request in new.values():
             self._add_request(request)
         for span in spans:
             self._aggregates.add(measurement_of(span))
@@ -78,6 +111,18 @@ class Tracer:
         """What `/api/errors` shows: failed requests and calls by component, code and backend, never their text."""
         return self._errors.report()
 
+    async def usage(self, day: str | None = None) -> JsonObject:
+        """Requests, tokens and cost in total and by model, key and day; of one day (YYYY-MM-DD, UTC) if given."""
+        return self._usage.report(day)
+
+    async def explain(self, request_id: str) -> JsonObject | None:
+        """How one of the last 10,000 requests was answered; `None` for any other."""
+        return self._archive.decision(request_id)
+
+    async def metrics(self) -> JsonObject:
+        """Counters and cumulative buckets for a monitoring system."""
+        return metrics(self._aggregates, self._usage, day_of(self._clock.wall_s()), self._dropped)
+
     async def recent(self, count: int = 100) -> list[DecisionRecord]:
         """The last finished requests, newest first, at most 10,000."""
         return list(_newest(self._recent, count))
@@ -95,15 +140,42 @@ class Tracer:
         return self.vitals.pulse(operations=float(len(self._aggregates)), dropped_records=float(self._dropped))
 
     async def stop(self) -> None:
-        """Ends the watch; sums are not kept beyond the process."""
+        """Ends the watch, and saves the sums."""
         if self._life is not None:
             self._life.cancel()
+        self._save()
+        self._archive.close()
 
     async def _live(self) -> None:
-        while not self.vitals.orphaned():  # noqa: ASYNC110  # being orphaned is the absence of an event
+        while not self.vitals.orphaned():  # being orphaned is the absence of an event
             await asyncio.sleep(ORPHAN_CHECK_EVERY_S)
+            self._save()
         log.warning("the tracer has had no supervisor for a minute and ends itself")
         self._end_self()
+
+    def _keep_books(self, requests: Sequence[DecisionRecord]) -> None:
+        """Bills the requests, and writes that down together with their decision records."""
+        accounts = {self._usage.add(request) for request in requests}
+        decisions = [
+            (request.request_id, explanation(request) if self._is_sampled(request) else None) for request in requests
+        ]
+        try:
+            self._archive.commit(decisions, {account: self._usage[account] for account in accounts})
+        except TracerError:
+            self._usage = UsageBook(self._archive.usage())  # the batch comes again
+            raise
+
+    def _is_sampled(self, request: DecisionRecord) -> bool:
+        if request.outcome != "ok" or self._sampled_below >= SAMPLES:
+            return True
+        return int(request.request_id[-SAMPLE_DIGITS:], 16) < self._sampled_below
+
+    def _save(self) -> None:
+        try:
+            sums = snapshot(self._aggregates) | {"started_at_s": self._started_at_s}
+            self._archive.save(SNAPSHOT, self._clock.wall_s(), sums)
+        except TracerError as error:
+            log.warning("the sums could not be saved: %s", error)
 
     def _add_request(self, request: DecisionRecord) -> None:
         self._recent.append(request)
@@ -155,6 +227,14 @@ class Tracer:
             if latency.count:
                 break
         return latency
+
+
+def _opened(state: Path | None) -> Archive:
+    try:
+        return Archive(state)
+    except TracerError as error:
+        log.error("%s Nothing is kept beyond this process.", error)
+        return Archive()
 
 
 def _measurements(request: DecisionRecord) -> Iterator[Measurement]:

@@ -19,5 +19,3 @@ def _idle_settings(config: Config) -> Iterator[str]:
             yield f"models.{name}.min_confidence_01 has no effect: this version has no cascade."
     if not config.optimizer.enabled:
         yield "optimizer.enabled: false has no effect in this version: outcomes are kept, and weights are equal anyway."
-    if config.tracing.sample_01 < 1:
-        yield "tracing.sample_01 has no effect in this version: every request is measured."

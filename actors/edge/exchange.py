@@ -14,6 +14,7 @@ from actors.protocol.errors import PayloadTooLarge
 
 LISTEN_AFTER_S = 0.25  # quicker requests end before it would be noticed that nobody waits, and pay for no second task
 DRAIN_AT_MOST_S = 10.0
+JSON = b"application/json"
 
 _UNPRINTABLE = bytes.maketrans(bytes([*range(32), 127]), b" " * 33)
 
@@ -35,6 +36,7 @@ class Exchange:
         "key_name",
         "method",
         "path",
+        "query",
         "received_s",
         "request_id",
         "started",
@@ -46,6 +48,7 @@ class Exchange:
         self._max_body_bytes = max_body_bytes
         self.method: str = scope["method"]
         self.path: str = _path_below_root(scope)
+        self.query: bytes = scope.get("query_string", b"")
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.received_s = received_s
         self.request_id = new_request_id()
@@ -71,14 +74,14 @@ class Exchange:
             )
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    async def answer(self, status: int, headers: Iterable[Header], body: bytes) -> None:
+    async def answer(self, status: int, headers: Iterable[Header], body: bytes, content_type: bytes = JSON) -> None:
         """Sends the whole response. Raises `ClientGone`.
 
         What is left of the request body is read and dropped first: closing a connection with unread input resets
         it, and the client, still writing, would never see the answer.
         """
         unread = self._body_left
-        framing = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        framing = [(b"content-type", content_type), (b"content-length", b"%d" % len(body))]
         if unread and not 0 < self._declared_bytes() <= self._max_body_bytes:
             framing.append((b"connection", b"close"))
         await self.start(status, (*framing, *headers))

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from actors.edge.observatory import Observatory
 from actors.protocol.errors import LLMError
 from actors.protocol.messages import Feedback, JsonObject
 from actors.protocol.streams import Closeable
@@ -114,6 +115,11 @@ class Gateway(Protocol):
 
     async def performance_report(self) -> JsonObject:
         """What `/api/performance-report` shows."""
+        ...
+
+    @property
+    def observatory(self) -> Observatory:
+        """What can be seen of the gateway beside."""
         ...
 
     def not_ready_because(self) -> str | None:

@@ -5,11 +5,14 @@ A plain ASGI application; the company behind it is a `Gateway`.
     POST /v1/chat/completions        GET /livez                     GET /api/status
     GET  /v1/models                  GET /readyz                    GET /api/optimizer
     GET  /v1/models/{id}             POST /v1/feedback              GET /api/performance-report
+    GET  /explain/{request_id}       GET  /metrics                  GET /api/usage
 """
 
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
+from urllib.parse import parse_qs
 
 import orjson
 from starlette.types import Receive, Scope, Send
@@ -17,8 +20,10 @@ from starlette.types import Receive, Scope, Send
 from actors.edge import sse, wire
 from actors.edge.authentication import Keyring
 from actors.edge.envelope import envelope, error_headers, http_status, internal_error
-from actors.edge.exchange import ClientGone, Exchange, encoded
+from actors.edge.exchange import JSON, ClientGone, Exchange, encoded
 from actors.edge.gateway import ChatRequest, Gateway
+from actors.edge.prometheus import CONTENT_TYPE as PROMETHEUS
+from actors.edge.report_page import report_page
 from actors.protocol.clock import SYSTEM_CLOCK, Clock
 from actors.protocol.errors import LLMError, MethodNotAllowed, NotFound, Overloaded, UnknownModel
 from actors.protocol.messages import JsonObject
@@ -27,9 +32,20 @@ _log = logging.getLogger(__name__)
 
 CHAT = "/v1/chat/completions"
 MODEL = "/v1/models/"
+EXPLAIN = "/explain/"
+METRICS = "/metrics"
+REPORT = "/api/performance-report"
 UNGUARDED = frozenset({"/livez", "/readyz"})
 
-Answer = Callable[[Exchange], Awaitable[JsonObject]]
+
+class Page(NamedTuple):
+    """An answer that is not JSON."""
+
+    content_type: bytes
+    body: bytes
+
+
+Answer = Callable[[Exchange], Awaitable[JsonObject | Page]]
 
 
 class HttpApp:
@@ -58,7 +74,9 @@ class HttpApp:
             "/api/status": ("GET", lambda _: gateway.status()),
             "/api/optimizer": ("GET", lambda _: gateway.optimizer_report()),
             "/api/errors": ("GET", lambda _: gateway.errors()),
-            "/api/performance-report": ("GET", lambda _: gateway.performance_report()),
+            "/api/usage": ("GET", self._usage),
+            METRICS: ("GET", self._metrics),
+            REPORT: ("GET", self._report),
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -95,10 +113,14 @@ class HttpApp:
             method, answer = self._answers[path]
         elif path.startswith(MODEL) and path != MODEL:
             method, answer = "GET", self._model
+        elif path.startswith(EXPLAIN) and path != EXPLAIN:
+            method, answer = "GET", self._explain
         else:
             raise NotFound(f"There is nothing at '{path[:200]}'.")
         _allow(method, exchange)
-        await exchange.answer(200, (), orjson.dumps(await answer(exchange)))
+        told = await answer(exchange)
+        page = told if isinstance(told, Page) else Page(JSON, orjson.dumps(told))
+        await exchange.answer(200, (), page.body, page.content_type)
 
     async def _chat(self, exchange: Exchange) -> None:
         refusal = self._gateway.refuses_because()
@@ -157,6 +179,22 @@ class HttpApp:
     async def _feedback(self, exchange: Exchange) -> JsonObject:
         body = wire.json_object(await exchange.body(), exchange.headers)
         return await self._gateway.record_feedback(wire.feedback(body))
+
+    async def _report(self, exchange: Exchange) -> JsonObject | Page:
+        """As a page for whoever asks for one by name, like browsers do; as JSON for everybody else."""
+        report = await self._gateway.performance_report()
+        wants_page = b"text/html" in exchange.headers.get(b"accept", b"")
+        return Page(b"text/html; charset=utf-8", report_page(report)) if wants_page else report
+
+    async def _usage(self, exchange: Exchange) -> JsonObject:
+        days = parse_qs(exchange.query.decode("latin-1")).get("day", [None])
+        return await self._gateway.observatory.usage(days[0])
+
+    async def _metrics(self, _: Exchange) -> Page:
+        return Page(PROMETHEUS, await self._gateway.observatory.metrics())
+
+    async def _explain(self, exchange: Exchange) -> JsonObject:
+        return await self._gateway.observatory.explain(exchange.path.removeprefix(EXPLAIN))
 
     async def _livez(self, exchange: Exchange) -> JsonObject:
         exchange.extra_headers.append((b"x-troupe-instance", self._instance))

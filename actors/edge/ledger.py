@@ -4,11 +4,11 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from typing import Protocol
 
 from actors.protocol.errors import LLMError
 from actors.protocol.messages import DecisionRecord
+from actors.tracing.explanation import without_words
 
 log = logging.getLogger("troupe.ledger")
 
@@ -112,10 +112,10 @@ class Ledger:
         self._measuring = measuring
 
     def write(self, record: DecisionRecord) -> None:
-        """Takes note of a finished request. What the members answered goes to the optimizer alone."""
+        """Takes note of a finished request. The members' own words go to the optimizer alone."""
         self._decisions.write(record)
         if self._measuring:
-            self._measurements.write(record if record.ensemble is None else replace(record, ensemble=None))
+            self._measurements.write(record if record.ensemble is None else without_words(record))
 
     async def flush_decisions(self) -> None:
         """Sends what the optimizer has not heard; an optimizer that is away is no error here."""

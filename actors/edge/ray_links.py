@@ -61,6 +61,15 @@ class ReplicaLinks:
     async def performance_report(self) -> JsonObject:
         return await self._tracer.report()
 
+    async def usage(self, day: str | None) -> JsonObject:
+        return await self._tracer.usage(day)
+
+    async def explain(self, request_id: str) -> JsonObject | None:
+        return await self._tracer.explain(request_id)
+
+    async def metrics(self) -> JsonObject:
+        return await self._tracer.metrics()
+
 
 async def bound_host() -> str:
     """The host that Ray Serve's front really listens on; asked inside a replica."""

@@ -138,6 +138,18 @@ class TracerPort(Remote):
     async def record(self, requests: Sequence[DecisionRecord], spans: Sequence[Any], dropped: int) -> None:
         await self.call("record", Packed(requests), spans, dropped)
 
+    async def usage(self, day: str | None) -> JsonObject:
+        usage: JsonObject = await self.call("usage", day)
+        return usage
+
+    async def explain(self, request_id: str) -> JsonObject | None:
+        found: JsonObject | None = await self.call("explain", request_id)
+        return found
+
+    async def metrics(self) -> JsonObject:
+        metrics: JsonObject = await self.call("metrics")
+        return metrics
+
     async def measured(self) -> Mapping[str, Measured]:
         measured: Mapping[str, Measured] = await self.call("measured")
         return measured

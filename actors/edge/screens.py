@@ -1,13 +1,17 @@
 """How does a person read what the gateway tells?"""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from threading import Event
 from typing import Any, Protocol
 
+from rich.console import Console, Group
+from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from actors.protocol.messages import JsonObject
 
+WATCH_EVERY_S = 1.0
 STATE_STYLES = {"alive": "green", "starting": "yellow", "restarting": "yellow", "degraded": "yellow", "dead": "red"}
 BREAKER_STYLES = {"closed": "green", "half_open": "yellow", "open": "red"}
 
@@ -58,6 +62,59 @@ def errors_table(errors: JsonObject) -> Table:
         counts = (_text(row["windows"][name]) for name in ("1m", "10m", "1h"))
         table.add_row(row["component"], row["code"], _text(row["backend"]), _text(row["count"]), *counts)
     return table
+
+
+def usage_tables(usage: JsonObject) -> list[Table]:
+    """Requests, tokens and cost by model, key and day."""
+    tables = []
+    for name in ("model", "key", "day"):
+        table = _table(f"By {name}", name, "requests", "failed", "prompt tokens", "completion tokens", "USD")
+        for row in usage[f"{name}s"]:
+            told = ("requests", "failed", "prompt_tokens", "completion_tokens")
+            table.add_row(row[name] or "(none)", *(f"{row[key]:,}" for key in told), f"{row['cost_usd']:.6f}")
+        tables.append(table)
+    return tables
+
+
+def explanation_tables(told: JsonObject) -> list[Table]:
+    """What became of a request, each upstream call, and each vote."""
+    whole = _table(told["request_id"], "what", "value")
+    for key in (
+        "model",
+        "strategy",
+        "backend",
+        "outcome",
+        "status",
+        "latency_ms",
+        "overhead_ms",
+        "ttft_ms",
+        "cost_usd",
+    ):
+        whole.add_row(key, _text(told[key]))
+    for key, value in told["optimizer"].items():
+        whole.add_row(key, _text(value))
+    attempts = _table("Attempts", "backend", "outcome", "time", "first token", "USD")
+    for attempt in told["attempts"]:
+        times = (_ms(attempt["latency_ms"]), _ms(attempt["ttft_ms"]))
+        attempts.add_row(attempt["backend"], attempt["outcome"], *times, _text(attempt["cost_usd"]))
+    for left_out in told["excluded"]:
+        attempts.add_row(left_out["backend"], f"not asked: {left_out['reason']}")
+    tables = [whole, attempts]
+    if ensemble := told["ensemble"]:
+        title = f"{ensemble['merge']}, confidence {_share(ensemble['confidence_01'])}"
+        votes = _table(title, "model", "answer", "share of votes", "confidence")
+        for vote in ensemble["votes"]:
+            votes.add_row(vote["backend"], _text(vote["answer"]), _share(vote["weight"]), _share(vote["confidence_01"]))
+        tables.append(votes)
+    return tables
+
+
+def watched(tables: Callable[[], Sequence[Table]], console: Console) -> None:
+    """Shows the tables anew every second; returns never."""
+    pause = Event()
+    with Live(Group(*tables()), console=console, screen=True) as live:
+        while not pause.wait(WATCH_EVERY_S):
+            live.update(Group(*tables()))
 
 
 def answer_facts(troupe: JsonObject) -> str:

@@ -217,7 +217,7 @@ class DecisionRecord(Sendable):
 
     It holds no prompt and no answer text. `outcome` is `ok`, `cancelled` or an error code; `overhead_ms` is our own
     time, without the time that was spent waiting for upstreams. `excluded`: members that could not take the request,
-    each with the reason.
+    each with the reason. `key_name` names the API key that it came with.
     """
 
     request_id: str
@@ -239,6 +239,7 @@ class DecisionRecord(Sendable):
     task_type: str = "unknown"
     pattern: str = "plain"
     propensity_01: float = 1.0
+    key_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,6 +172,10 @@ class Aggregates:
         """Counts one measurement, now."""
         self._of(measurement.key).add(measurement, self._clock.monotonic_s())
 
+    def restore(self, key: Key, tally: Tally) -> None:
+        """Adds sums from before to those since the start; windows stay as they are."""
+        self._of(key).total.merge(tally)
+
     def keys(self) -> list[Key]:
         """Every key that was counted, in alphabetical order."""
         return sorted(self._series, key=lambda key: key.sort_key)

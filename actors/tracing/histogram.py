@@ -1,7 +1,9 @@
 """How long did things take? A mergeable histogram of milliseconds with a bounded relative error."""
 
 import math
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from typing import Final
 
 RELATIVE_ERROR_01: Final = 0.02
@@ -63,6 +65,34 @@ class Histogram:
         for part in parts:
             whole.merge(part)
         return whole
+
+    @classmethod
+    def of(
+        cls,
+        count: int,
+        sum_ms: float,
+        min_ms: float | None,
+        max_ms: float | None,
+        buckets: Iterable[tuple[int, int]],
+    ) -> "Histogram":
+        """A histogram as another one was: its figures, and its `buckets()`."""
+        made = cls()
+        made.count, made.sum_ms, made.min_ms, made.max_ms = count, sum_ms, min_ms, max_ms
+        made._buckets = dict(buckets)
+        return made
+
+    def buckets(self) -> Iterable[tuple[int, int]]:
+        """Number and count of each bucket, in no order."""
+        return self._buckets.items()
+
+    def counts_up_to(self, bounds_ms: Sequence[float]) -> list[int]:
+        """For each of the ascending bounds, how many durations are at most that; each bound is off by the error."""
+        counts = [0] * len(bounds_ms)
+        for bucket, count in self._buckets.items():
+            place = bisect_left(bounds_ms, _middle_of(bucket))
+            if place < len(counts):
+                counts[place] += count
+        return list(accumulate(counts))
 
     @property
     def mean_ms(self) -> float | None:

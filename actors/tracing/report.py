@@ -81,8 +81,14 @@ def tally_figures(tally: Tally) -> JsonObject:
         "ttft": latency_figures(tally.ttft),
         "prompt_tokens": tally.prompt_tokens,
         "completion_tokens": tally.completion_tokens,
+        "tokens_per_s": _rounded(_tokens_per_s(tally)),
         "cost_usd": round(tally.cost_usd, 9),
     }
+
+
+def _tokens_per_s(tally: Tally) -> float | None:
+    """Completion tokens per second of successful work, the waiting for the first of them included."""
+    return tally.completion_tokens * 1000 / tally.latency.sum_ms if tally.latency.sum_ms else None
 
 
 def latency_figures(histogram: Histogram) -> JsonObject:

@@ -80,6 +80,15 @@ class FakeLinks:
     async def performance_report(self) -> JsonObject:
         return {"backends": []}
 
+    async def usage(self, day: str | None) -> JsonObject:
+        return {"total": {}}
+
+    async def explain(self, request_id: str) -> JsonObject | None:
+        return None
+
+    async def metrics(self) -> JsonObject:
+        return {}
+
 
 @pytest.fixture
 def links() -> FakeLinks:

@@ -3,6 +3,8 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -92,8 +94,8 @@ async def test_recent_requests_come_newest_first(tracer: Tracer) -> None:
 
 
 async def test_backends_are_measured_for_the_router(tracer: Tracer) -> None:
-    await tracer.record([request("r", attempt("a", latency_ms=float(ms))) for ms in range(1, 100)], [], 0)
-    await tracer.record([request("r", attempt("a", "timeout", 9000.0))], [], 0)
+    await tracer.record([request(f"r{ms}", attempt("a", latency_ms=float(ms))) for ms in range(1, 100)], [], 0)
+    await tracer.record([request("r100", attempt("a", "timeout", 9000.0))], [], 0)
 
     measured = (await tracer.measured())["a"]
 
@@ -119,7 +121,7 @@ async def test_a_request_that_no_backend_would_take_is_not_held_against_it(trace
 
 
 async def test_memory_is_bounded_whatever_names_come(tracer: Tracer) -> None:
-    await tracer.record([request("r", attempt(f"b{number}")) for number in range(1000)], [], 0)
+    await tracer.record([request(f"r{number}", attempt(f"b{number}")) for number in range(1000)], [], 0)
 
     report = await tracer.report()
 
@@ -136,3 +138,50 @@ async def test_without_a_supervisor_it_ends_itself(clock: ManualClock) -> None:
 
     await ended.wait()
     await tracer.stop()
+
+
+async def test_nothing_is_lost_or_counted_twice_over_a_kill_in_the_middle(clock: ManualClock, tmp_path: Path) -> None:
+    path, paid = tmp_path / "traces.db", replace(request("r1", attempt("a")), cost_usd=0.25, key_name="ann")
+    killed = Tracer(never_ends, clock, path)
+    await killed.record([paid], [], 0)
+
+    tracer = Tracer(never_ends, clock, path)
+    await tracer.record([paid, replace(paid, request_id="r2")], [], 0)
+
+    assert (await tracer.usage())["keys"][0]["cost_usd"] == 0.5
+    assert (await tracer.usage())["total"]["requests"] == 2
+    explained = await tracer.explain("r1")
+    assert explained is not None
+    assert explained["key"] == "ann"
+    await tracer.stop()
+    await killed.stop()
+
+
+async def test_the_sums_of_a_tracer_that_stopped_are_those_of_the_next(clock: ManualClock, tmp_path: Path) -> None:
+    first = Tracer(never_ends, clock, tmp_path / "traces.db")
+    await first.record([request("r1", attempt("a"))], [], 0)
+    await first.stop()
+
+    second = Tracer(never_ends, clock, tmp_path / "traces.db")
+
+    assert (await second.report())["requests"]["count"] == 1
+    await second.stop()
+
+
+async def test_a_sample_keeps_decisions_by_chance_and_failures_always(clock: ManualClock) -> None:
+    tracer = Tracer(never_ends, clock, None, 0.25)
+    ids = ["req_3fff", "req_4000"]
+
+    await tracer.record([request(name) for name in ids] + [request("req_ffff", outcome="timeout")], [], 0)
+
+    assert [await tracer.explain(name) is not None for name in (*ids, "req_ffff")] == [True, False, True]
+    assert (await tracer.report())["requests"]["count"] == 3
+
+
+async def test_an_unusable_file_does_not_keep_the_tracer_from_its_work(clock: ManualClock, tmp_path: Path) -> None:
+    (tmp_path / "traces.db").mkdir()
+    tracer = Tracer(never_ends, clock, tmp_path / "traces.db")
+
+    await tracer.record([request("r1")], [], 0)
+
+    assert (await tracer.usage())["total"]["requests"] == 1

@@ -11,11 +11,11 @@ def test_a_configuration_whose_settings_all_work_has_no_notices() -> None:
 
 
 def test_settings_without_effect_are_named() -> None:
-    config = parse_config("backends: {a: {provider: scripted, rpm: 60}}\ntracing: {sample_01: 0.5}\n")
+    config = parse_config("backends: {a: {provider: scripted, rpm: 60}}\noptimizer: {enabled: false}\n")
 
     (notice,) = notices(config)
 
-    assert notice.startswith("tracing.sample_01 has no effect")
+    assert notice.startswith("optimizer.enabled: false has no effect")
 
 
 def test_a_notice_names_a_key_but_never_shows_it() -> None:

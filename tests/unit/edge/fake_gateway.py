@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 
 from actors.edge.gateway import ChatRequest, Reply, StreamedReply
+from actors.edge.observatory import Observatory
 from actors.protocol.errors import LLMError
 from actors.protocol.messages import Feedback, JsonObject
 
@@ -31,6 +32,31 @@ def chunk(text: str, finish_reason: str | None = None) -> bytes:
     )
 
 
+class FakeTracing:
+    """A tracer that knows one request; `gone`: it does not answer."""
+
+    def __init__(self) -> None:
+        self.gone = False
+        self.days: list[str | None] = []
+
+    async def flush(self) -> None:
+        if self.gone:
+            await asyncio.get_running_loop().create_future()
+
+    async def performance_report(self) -> JsonObject:
+        return {"operations": []}
+
+    async def usage(self, day: str | None) -> JsonObject:
+        self.days.append(day)
+        return {"total": {"requests": 1}}
+
+    async def explain(self, request_id: str) -> JsonObject | None:
+        return {"request_id": request_id} if request_id == "req_known" else None
+
+    async def metrics(self) -> JsonObject:
+        return {"dropped_records": 0, "overflowed_records": 0, "operations": [], "accounts": []}
+
+
 @dataclass
 class FakeGateway:
     """`events` are sent in order, an exception among them is raised; with `hangs`, what was not sent never comes.
@@ -45,6 +71,7 @@ class FakeGateway:
     unready: str | None = None
     refusal: LLMError | None = None
     headers: dict[str, str] = field(default_factory=lambda: dict(HEADERS))
+    tracing: FakeTracing = field(default_factory=FakeTracing)
     requests: list[ChatRequest] = field(default_factory=list)
     feedback: list[Feedback] = field(default_factory=list)
     hanging: asyncio.Event = field(default_factory=asyncio.Event)
@@ -85,6 +112,10 @@ class FakeGateway:
 
     async def performance_report(self) -> JsonObject:
         return {"operations": {}}
+
+    @property
+    def observatory(self) -> Observatory:
+        return Observatory(self.tracing, self.tracing.flush, self.status)
 
     def not_ready_because(self) -> str | None:
         return self.unready

@@ -447,3 +447,21 @@ async def test_a_websocket_is_closed() -> None:
     await app({"type": "websocket", "path": "/"}, receiving(b""), send)
 
     assert sent == ["websocket.close"]
+
+
+async def test_what_can_be_seen_is_served_under_its_address() -> None:
+    async with client(FakeGateway()) as http:
+        usage = await http.get("/api/usage?day=2026-11-23")
+        explained = await http.get("/explain/req_known")
+        metrics = await http.get("/metrics")
+
+    assert usage.json() == {"total": {"requests": 1}}
+    assert explained.json() == {"request_id": "req_known"}
+    assert metrics.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert "troupe_tracer_up 1.0" in metrics.text
+
+
+async def test_a_report_for_nobody_in_particular_is_json() -> None:
+    response = await client(FakeGateway()).get("/api/performance-report", headers={"accept": "*/*"})
+
+    assert response.headers["content-type"] == "application/json"

@@ -77,3 +77,11 @@ def test_what_is_no_duration_is_refused(wrong: float) -> None:
 def test_what_is_no_share_is_refused(wrong: float) -> None:
     with pytest.raises(ValueError, match="share"):
         Histogram().quantile(wrong)
+
+
+def test_counts_up_to_bounds_are_cumulative() -> None:
+    histogram = Histogram()
+    for duration_ms in (1.0, 8.0, 80.0, 800.0):
+        histogram.record(duration_ms)
+
+    assert histogram.counts_up_to([5.0, 10.0, 100.0]) == [1, 2, 3]

@@ -1,0 +1,133 @@
+"""What does the tracer still know after a restart? Usage, the last decisions and the sums, in one SQLite file."""
+
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from actors.protocol.errors import TracerError
+from actors.protocol.messages import JsonObject
+from actors.tracing.usage import Account, Consumption
+
+DECISIONS_KEPT: Final = 10_000
+PRUNE_EVERY: Final = 1_000
+VERSION: Final = 1
+
+_SCHEMA: Final = (
+    """CREATE TABLE IF NOT EXISTS decisions (
+        seq INTEGER PRIMARY KEY,
+        request_id TEXT NOT NULL UNIQUE,
+        record TEXT             -- JSON without any prompt or answer; NULL where only the id is remembered
+    )""",
+    """CREATE TABLE IF NOT EXISTS usage (
+        day TEXT NOT NULL, model TEXT NOT NULL, key TEXT NOT NULL,
+        requests INTEGER NOT NULL, failed INTEGER NOT NULL, estimated INTEGER NOT NULL, unpriced INTEGER NOT NULL,
+        prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, cost_usd REAL NOT NULL,
+        PRIMARY KEY (day, model, key)
+    ) WITHOUT ROWID""",
+    "CREATE TABLE IF NOT EXISTS snapshots (name TEXT PRIMARY KEY, saved_at_s REAL NOT NULL, content TEXT NOT NULL)",
+)
+
+
+class Archive:
+    """The file, open, for one thread. What is committed survives a kill of the process, not a power cut's last moment.
+
+    All methods raise `TracerError` when the file cannot be used, and have then changed nothing.
+    """
+
+    def __init__(self, path: Path | None = None, kept: int = DECISIONS_KEPT) -> None:
+        """Opens or creates the file; without a path everything is kept in memory only."""
+        self._kept = kept
+        self._since_pruning = 0
+        try:
+            if path is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(
+                ":memory:" if path is None else path, timeout=5.0, isolation_level=None, check_same_thread=False
+            )
+            self._prepare()
+        except (OSError, sqlite3.Error) as error:
+            raise TracerError(f"The tracer's file {path} cannot be used ({error}).") from None
+        ids = self._connection.execute("SELECT request_id FROM decisions ORDER BY seq")
+        self._ids: OrderedDict[str, None] = OrderedDict.fromkeys(row[0] for row in ids)
+
+    def close(self) -> None:
+        """Safe to call twice."""
+        self._connection.close()
+
+    def knows(self, request_id: str) -> bool:
+        """Whether it is one of the last requests: a batch that was not acknowledged is sent again."""
+        return request_id in self._ids
+
+    def commit(
+        self, decisions: Sequence[tuple[str, JsonObject | None]], accounts: Mapping[Account, Consumption]
+    ) -> None:
+        """Writes finished requests and their accounts' new sums together, so that neither counts without the other."""
+        execute = self._connection.execute
+        try:
+            execute("BEGIN IMMEDIATE")
+            self._connection.executemany(
+                "INSERT OR IGNORE INTO decisions (request_id, record) VALUES (?, ?)",
+                [(name, None if record is None else orjson.dumps(record).decode()) for name, record in decisions],
+            )
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO usage VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (*account, *(getattr(used, name) for name in Consumption.__slots__))
+                    for account, used in accounts.items()
+                ],
+            )
+            self._since_pruning += len(decisions)
+            if self._since_pruning >= PRUNE_EVERY:
+                self._since_pruning = 0
+                execute("DELETE FROM decisions WHERE seq <= (SELECT MAX(seq) FROM decisions) - ?", (self._kept,))
+            execute("COMMIT")
+        except sqlite3.Error as error:
+            self._roll_back()
+            raise TracerError(f"The tracer's file cannot be written ({error}).") from None
+        self._ids.update((name, None) for name, _ in decisions)
+        while len(self._ids) > self._kept:
+            self._ids.popitem(last=False)
+
+    def decision(self, request_id: str) -> JsonObject | None:
+        """One of the last requests' records, `None` where it is unknown or was not sampled."""
+        row = self._connection.execute("SELECT record FROM decisions WHERE request_id = ?", (request_id,)).fetchone()
+        found: JsonObject | None = None if row is None or row[0] is None else orjson.loads(row[0])
+        return found
+
+    def usage(self) -> Iterable[tuple[Account, Consumption]]:
+        """Every account with its sums."""
+        for row in self._connection.execute("SELECT * FROM usage"):
+            yield Account(*row[:3]), Consumption(*row[3:])
+
+    def save(self, name: str, saved_at_s: float, content: JsonObject) -> None:
+        """Keeps a snapshot in place of the one of that name."""
+        try:
+            self._connection.execute(
+                "INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?)", (name, saved_at_s, orjson.dumps(content).decode())
+            )
+        except sqlite3.Error as error:
+            raise TracerError(f"The tracer's file cannot be written ({error}).") from None
+
+    def saved(self, name: str) -> JsonObject | None:
+        """The snapshot of that name, if there is one."""
+        row = self._connection.execute("SELECT content FROM snapshots WHERE name = ?", (name,)).fetchone()
+        found: JsonObject | None = None if row is None else orjson.loads(row[0])
+        return found
+
+    def _prepare(self) -> None:
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = NORMAL")
+        version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        if version > VERSION:
+            raise sqlite3.DatabaseError(f"it is of version {version}, which only a later release can read")
+        for statement in _SCHEMA:
+            self._connection.execute(statement)
+        self._connection.execute(f"PRAGMA user_version = {VERSION}")
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")

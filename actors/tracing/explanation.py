@@ -1,0 +1,67 @@
+"""Why was this answered that way? One decision record as JSON, without a word of the question or the answer."""
+
+from dataclasses import asdict, replace
+
+from actors.protocol.messages import Attempt, DecisionRecord, EnsembleReport, JsonObject
+
+
+def without_words(record: DecisionRecord) -> DecisionRecord:
+    """The record with each vote's answer replaced by a letter: the same letter, the same answer."""
+    ensemble = record.ensemble
+    if ensemble is None:
+        return record
+    letters: dict[str, str] = {}
+    votes = [
+        vote if vote.answer is None else replace(vote, answer=letters.setdefault(vote.answer, _letter(len(letters))))
+        for vote in ensemble.votes
+    ]
+    return replace(record, ensemble=replace(ensemble, votes=votes))
+
+
+def explanation(record: DecisionRecord) -> JsonObject:
+    """All that is known of how the request was answered. Takes a record without words.
+
+    `attempts` are in the order of their ends; times in ms.
+    """
+    return {
+        "request_id": record.request_id,
+        "finished_at_s": record.finished_at_s,
+        "model": record.model,
+        "key": record.key_name,
+        "strategy": record.strategy,
+        "backend": record.backend,
+        "outcome": record.outcome,
+        "status": record.status,
+        "stream": record.stream,
+        "latency_ms": round(record.latency_ms, 3),
+        "overhead_ms": round(record.overhead_ms, 3),
+        "upstream_ms": round(max(0.0, record.latency_ms - record.overhead_ms), 3),
+        "ttft_ms": record.ttft_ms,
+        "cost_usd": record.cost_usd,
+        "usage": record.usage.as_json() | {"estimated": record.usage.estimated} if record.usage else None,
+        "attempts": [_attempt(attempt) for attempt in record.attempts],
+        "excluded": [{"backend": backend, "reason": reason} for backend, reason in record.excluded],
+        "ensemble": record.ensemble and _ensemble(record.ensemble),
+        "optimizer": {
+            "task_type": record.task_type,
+            "pattern": record.pattern,
+            "propensity_01": record.propensity_01,
+        },
+    }
+
+
+def _attempt(attempt: Attempt) -> JsonObject:
+    return attempt.as_json() | {
+        "ttft_ms": attempt.ttft_ms,
+        "cost_usd": attempt.cost_usd,
+        "usage": None if attempt.usage is None else asdict(attempt.usage),
+    }
+
+
+def _ensemble(report: EnsembleReport) -> JsonObject:
+    told = report.as_json()  # a failure's message may quote an upstream's words: its code is enough
+    return told | {"failures": [{"backend": failure.backend, "code": failure.code} for failure in report.failures]}
+
+
+def _letter(number: int) -> str:
+    return chr(ord("A") + number) if number < 26 else f"#{number + 1}"

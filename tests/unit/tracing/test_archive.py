@@ -1,0 +1,64 @@
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from actors.protocol.errors import TracerError
+from actors.tracing.archive import Archive
+from actors.tracing.usage import Account, Consumption
+
+ACCOUNT = Account("2026-11-23", "team", "ann")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "traces.db"
+
+
+@pytest.fixture
+def archive(path: Path) -> Iterator[Archive]:
+    archive = Archive(path, kept=1_000)
+    yield archive
+    archive.close()
+
+
+def test_what_was_committed_is_there_for_the_next_process_without_a_farewell(archive: Archive, path: Path) -> None:
+    archive.commit([("r1", {"model": "team"}), ("r2", None)], {ACCOUNT: Consumption(2, 1, cost_usd=0.1)})
+    archive.save("sums", 1.0, {"count": 7})
+
+    later = Archive(path)
+
+    assert (later.decision("r1"), later.decision("r2"), later.decision("r3")) == ({"model": "team"}, None, None)
+    assert (later.knows("r2"), later.knows("r3")) == (True, False)
+    assert dict(later.usage()) == {ACCOUNT: Consumption(2, 1, cost_usd=0.1)}
+    assert later.saved("sums") == {"count": 7}
+    later.close()
+
+
+def test_only_the_last_decisions_are_kept(archive: Archive) -> None:
+    archive.commit([(f"r{number}", {"n": number}) for number in range(2_500)], {})
+
+    assert not archive.knows("r1499")
+    assert archive.knows("r1500")
+    assert (archive.decision("r1499"), archive.decision("r1500")) == (None, {"n": 1500})
+
+
+def test_a_file_that_is_none_of_ours_is_refused_in_our_words(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"no database at all, but long enough to be looked at" * 40)
+
+    with pytest.raises(TracerError, match="cannot be used"):
+        Archive(path)
+
+
+def test_a_failed_commit_changes_nothing(archive: Archive, path: Path) -> None:
+    blocker = sqlite3.connect(path, isolation_level=None)
+    blocker.execute("DROP TABLE usage")
+
+    with pytest.raises(TracerError):
+        archive.commit([("r1", {})], {ACCOUNT: Consumption(1)})
+
+    assert not archive.knows("r1")
+    assert archive.decision("r1") is None
+    blocker.close()

@@ -1,0 +1,36 @@
+import json
+
+from actors.protocol.clock import ManualClock
+from actors.tracing.aggregates import Aggregates, Key, Measurement
+from actors.tracing.report import Background, performance_report
+from actors.tracing.snapshot import restore, snapshot
+
+CALL = Key("backend", "call", "a")
+
+
+def sums() -> Aggregates:
+    made = Aggregates(ManualClock())
+    for duration_ms in (1.0, 20.0, 300.0):
+        made.add(Measurement(CALL, "ok", duration_ms, 0.5, 10, 5, 0.25))
+    made.add(Measurement(CALL, "timeout", 5.0))
+    made.add(Measurement(Key("gateway", "request"), "cancelled", 5.0))
+    return made
+
+
+def test_restored_sums_report_the_same_percentiles_errors_and_cost() -> None:
+    before, after = sums(), Aggregates(ManualClock())
+
+    restore(after, json.loads(json.dumps(snapshot(before))))
+
+    background = Background(0.0, 0.0)
+    assert performance_report(after, background, windows=False) == performance_report(before, background, windows=False)
+
+
+def test_counting_goes_on_where_it_was() -> None:
+    after = Aggregates(ManualClock())
+    restore(after, snapshot(sums()))
+
+    after.add(Measurement(CALL, "ok", 1.0))
+
+    assert (after.total(CALL).count, after.total(CALL).latency.max_ms) == (5, 300.0)
+    assert after.window(CALL, 60.0).count == 1
