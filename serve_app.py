@@ -22,6 +22,7 @@ from ray.serve import Application, Deployment
 from actors.backend import Backend
 from actors.config.file import load_config
 from actors.config.settings import Config
+from actors.edge.answer_cache import AnswerCache, AnswerStore
 from actors.edge.http import HttpApp
 from actors.edge.ledger import Ledger
 from actors.edge.listener import Listener
@@ -120,16 +121,9 @@ class EnsembleReplica(Ensemble):
         breakers = Breakers(name)
         cast = Cast(switchboard.port_for, random.Random(), holdings, breakers)
         orchestrator = Orchestrator(cast, ledger.write)
-        super().__init__(
-            name,
-            table,
-            links,
-            orchestrator,
-            ledger,
-            LeaseKeeper(holdings, links.renew),
-            breakers,
-            config.server.max_in_flight,
-        )
+        keeper, cache = LeaseKeeper(holdings, links.renew), cache_of(config, ledger)
+        most = config.server.max_in_flight
+        super().__init__(name, table, links, orchestrator, ledger, keeper, breakers, most, cache=cache)
         self._switchboard = switchboard
         keys = [(key.name, key.key.get_secret_value()) for key in config.server.api_keys]
         max_body_bytes = config.server.max_body_mb * 1024 * 1024
@@ -190,6 +184,13 @@ def members(config: Config, state_path: str, stage: Stage, edition: str) -> list
             for name, backend in config.backends.items()
         ),
     ]
+
+
+def cache_of(config: Config, ledger: Ledger) -> AnswerCache | None:
+    """This replica's own cache, if one is wanted."""
+    cache = config.cache
+    store = AnswerStore(cache.ttl_s, cache.max_entries, cache.max_mb * 1024 * 1024)
+    return AnswerCache(store, ledger.write) if cache.enabled else None
 
 
 def tracer_state(state_path: str) -> Path:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
+from actors.edge.answer_cache import AnswerCache
 from actors.edge.gateway import ChatRequest, Reply, StreamedReply
 from actors.edge.ledger import Ledger
 from actors.edge.observatory import Observatory
@@ -66,7 +67,9 @@ class Ensemble:
         breakers: Breakers | None = None,
         max_in_flight: int = 2048,
         clock: Clock = SYSTEM_CLOCK,
+        cache: AnswerCache | None = None,
     ) -> None:
+        self._cache = cache
         self.vitals = Vitals(name, clock)
         self._published = table
         self._table = table
@@ -114,6 +117,8 @@ class Ensemble:
         """The whole answer to a chat request."""
         self._in_flight += 1
         try:
+            if self._cache is not None:
+                return await self._cache.complete(request, self._play)
             return await self._orchestrator.complete(request, self._table)
         finally:
             self._in_flight -= 1
@@ -122,11 +127,20 @@ class Ensemble:
         """The answer to a chat request as a stream of events."""
         self._in_flight += 1  # handed over to the events, once there are some
         try:
-            opened = await self._orchestrator.open_stream(request, self._table)
+            if self._cache is not None:
+                opened = await self._cache.open_stream(request, self._open)
+            else:
+                opened = await self._orchestrator.open_stream(request, self._table)
         except BaseException:
             self._in_flight -= 1
             raise
         return StreamedReply(opened.headers, HandedOn(opened.events, partial(self._end_stream, opened.events)))
+
+    async def _play(self, request: ChatRequest) -> Reply:
+        return await self._orchestrator.complete(request, self._table)
+
+    async def _open(self, request: ChatRequest) -> StreamedReply:
+        return await self._orchestrator.open_stream(request, self._table)
 
     async def _end_stream(self, events: Closeable[bytes]) -> None:
         self._in_flight -= 1

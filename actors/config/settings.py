@@ -175,16 +175,12 @@ class TracingConfig(Section):
 
 
 class CacheConfig(Section):
-    """Whether answers are kept."""
+    """Whether whole answers are kept, in each replica, for callers who ask exactly the same with the same key."""
 
     enabled: bool = False
-
-    @field_validator("enabled")
-    @classmethod
-    def _not_yet(cls, enabled: bool) -> bool:
-        if enabled:
-            raise unavailable("a cache is")
-        return enabled
+    ttl_s: Seconds = 300.0
+    max_entries: Whole = Field(10_000, ge=1, le=10_000_000)
+    max_mb: Whole = Field(64, ge=1, le=65_536)
 
 
 class Config(Section):

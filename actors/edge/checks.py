@@ -68,6 +68,19 @@ def label(max_chars: int = 256) -> Check:
     return check
 
 
+def choice(*words: str) -> Check:
+    """Accepts one of the words."""
+    wanted = "one of " + ", ".join(f"'{word}'" for word in words)
+
+    def check(param: str, value: object) -> None:
+        if not isinstance(value, str):
+            raise wrong_type(param, wanted, value)
+        if value not in words:
+            raise refused(param, wanted, f"'{value[:32]}'")
+
+    return check
+
+
 def list_of(check_item: Check, items: str, min_items: int = 0, max_items: int | None = None) -> Check:
     """Accepts arrays whose items pass `check_item`; `items` names those in messages."""
     wanted = f"an array of {items}"

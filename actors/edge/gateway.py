@@ -23,6 +23,7 @@ class Wishes:
     max_cost_usd: float | None = None
     min_confidence_01: float | None = None
     members: tuple[str, ...] | None = None
+    cache: str | None = None
 
 
 NO_WISHES = Wishes()

@@ -69,11 +69,15 @@ def _operations(operations: Iterable[JsonObject]) -> Iterator[Metric]:
 def _accounts(accounts: Iterable[JsonObject]) -> Iterator[Metric]:
     requests = GaugeMetricFamily("troupe_usage_today_requests", "Requests of this day (UTC).", labels=ACCOUNT)
     cost = GaugeMetricFamily("troupe_usage_today_cost_usd", "US dollars of this day (UTC).", labels=ACCOUNT)
+    hits = GaugeMetricFamily("troupe_usage_today_cached", "Requests answered from the cache.", labels=ACCOUNT)
+    saved = GaugeMetricFamily("troupe_usage_today_saved_usd", "US dollars that those had cost.", labels=ACCOUNT)
     for one in accounts:
         labels = [one[name] for name in ACCOUNT]
+        hits.add_metric(labels, one["cached"])
+        saved.add_metric(labels, one["saved_usd"])
         requests.add_metric(labels, one["requests"])
         cost.add_metric(labels, one["cost_usd"])
-    yield from (requests, cost)
+    yield from (requests, cost, hits, saved)
 
 
 def _company(status: JsonObject) -> Iterator[Metric]:

@@ -12,6 +12,7 @@ import orjson
 
 from actors.edge.checks import (
     Check,
+    choice,
     flag,
     found,
     label,
@@ -80,6 +81,7 @@ WISHES: Mapping[str, Check] = {
     "max_cost_usd": number(0),
     "min_confidence_01": number(0, 1),
     "members": list_of(label(), "backend or model names", 1, 64),
+    "cache": choice("use", "bypass", "refresh"),
 }
 
 JUDGEMENTS: Mapping[str, Check] = {

@@ -217,7 +217,8 @@ class DecisionRecord(Sendable):
 
     It holds no prompt and no answer text. `outcome` is `ok`, `cancelled` or an error code; `overhead_ms` is our own
     time, without the time that was spent waiting for upstreams. `excluded`: members that could not take the request,
-    each with the reason. `key_name` names the API key that it came with.
+    each with the reason. `key_name` names the API key that it came with;
+    `saved_usd` is what the answer had cost that was given again, `None` for a new one.
     """
 
     request_id: str
@@ -240,6 +241,7 @@ class DecisionRecord(Sendable):
     pattern: str = "plain"
     propensity_01: float = 1.0
     key_name: str | None = None
+    saved_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

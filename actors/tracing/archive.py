@@ -25,7 +25,9 @@ _SCHEMA: Final = (
     """CREATE TABLE IF NOT EXISTS usage (
         day TEXT NOT NULL, model TEXT NOT NULL, key TEXT NOT NULL,
         requests INTEGER NOT NULL, failed INTEGER NOT NULL, estimated INTEGER NOT NULL, unpriced INTEGER NOT NULL,
-        prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, cost_usd REAL NOT NULL,
+        cached INTEGER NOT NULL, prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL,
+        cost_usd REAL NOT NULL,
+        saved_usd REAL NOT NULL,
         PRIMARY KEY (day, model, key)
     ) WITHOUT ROWID""",
     "CREATE TABLE IF NOT EXISTS snapshots (name TEXT PRIMARY KEY, saved_at_s REAL NOT NULL, content TEXT NOT NULL)",
@@ -74,7 +76,7 @@ class Archive:
                 [(name, None if record is None else orjson.dumps(record).decode()) for name, record in decisions],
             )
             self._connection.executemany(
-                "INSERT OR REPLACE INTO usage VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO usage VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
                     (*account, *(getattr(used, name) for name in Consumption.__slots__))
                     for account, used in accounts.items()

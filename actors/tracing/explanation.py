@@ -38,6 +38,7 @@ def explanation(record: DecisionRecord) -> JsonObject:
         "upstream_ms": round(max(0.0, record.latency_ms - record.overhead_ms), 3),
         "ttft_ms": record.ttft_ms,
         "cost_usd": record.cost_usd,
+        "saved_usd": record.saved_usd,
         "usage": record.usage.as_json() | {"estimated": record.usage.estimated} if record.usage else None,
         "attempts": [_attempt(attempt) for attempt in record.attempts],
         "excluded": [{"backend": backend, "reason": reason} for backend, reason in record.excluded],

@@ -22,15 +22,20 @@ class Account(NamedTuple):
 
 @dataclass(slots=True)
 class Consumption:
-    """What one account used. `estimated` and `unpriced` count requests with uncounted tokens or without a price."""
+    """What one account used. `estimated`, `unpriced`: requests with uncounted tokens, without a price.
+
+    `cached`: requests that were answered from the cache; `saved_usd`: what their answers had cost at first.
+    """
 
     requests: int = 0
     failed: int = 0
     estimated: int = 0
     unpriced: int = 0
+    cached: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost_usd: float = 0.0
+    saved_usd: float = 0.0
 
     def add(self, other: "Consumption") -> None:
         """Adds what the other one counted."""
@@ -39,7 +44,10 @@ class Consumption:
 
     def as_json(self) -> JsonObject:
         """For reports; the cost is rounded to a billionth of a dollar."""
-        return {name: getattr(self, name) for name in self.__slots__} | {"cost_usd": round(self.cost_usd, 9)}
+        return {name: getattr(self, name) for name in self.__slots__} | {
+            "cost_usd": round(self.cost_usd, 9),
+            "saved_usd": round(self.saved_usd, 9),
+        }
 
 
 def consumption_of(request: DecisionRecord) -> Consumption:
@@ -50,9 +58,11 @@ def consumption_of(request: DecisionRecord) -> Consumption:
         failed=int(request.outcome not in ("ok", "cancelled")),
         estimated=int(usage is not None and usage.estimated),
         unpriced=int(usage is not None and request.cost_usd is None),
+        cached=int(request.saved_usd is not None),
         prompt_tokens=usage.prompt_tokens if usage else 0,
         completion_tokens=usage.completion_tokens if usage else 0,
         cost_usd=request.cost_usd or 0.0,
+        saved_usd=request.saved_usd or 0.0,
     )
 
 

@@ -41,7 +41,7 @@ backends:
 models:
   fast: {strategy: failovr, members: [qwen, qwn], quorum: 5, max_attempts: 0}
   loop: {members: [loop], merge: synthesize, min_confidence_01: 2}
-cache: {enabled: true}
+cache: {ttl_s: 0}
 """
 
     assert lines(text) == [
@@ -66,7 +66,7 @@ cache: {enabled: true}
         "c.yaml:9:34: models.loop.merge: 'synthesize' is not available in this version; "
         "available: 'weighted_consensus', 'majority_vote', 'best_of_n'",
         "c.yaml:9:65: models.loop.min_confidence_01: must be at most 1; found 2",
-        "c.yaml:10:18: cache.enabled: a cache is not available in this version; leave it out",
+        "c.yaml:10:16: cache.ttl_s: must be more than 0; found 0",
     ]
 
 

@@ -185,7 +185,7 @@ def test_a_state_that_is_no_file_is_refused(state: str) -> None:
         ("tracing", {"sample_01": 1.1}),
         ("tracing", {"otlp_endpoint": "http://127.0.0.1:4317"}),
         ("optimizer", {"rewrite": "live"}),
-        ("cache", {"enabled": True}),
+        ("cache", {"ttl_s": 0}),
     ],
 )
 def test_values_out_of_bounds_are_refused(section: str, values: dict[str, object]) -> None:
