@@ -26,6 +26,7 @@ from actors.edge.answer_cache import AnswerCache, AnswerStore
 from actors.edge.http import HttpApp
 from actors.edge.ledger import Ledger
 from actors.edge.listener import Listener
+from actors.edge.purse import Purse
 from actors.edge.ray_links import ReplicaLinks, bound_host, replica_id
 from actors.edge.ray_ports import OPTIMIZER, ROUTER, SUPERVISOR, TRACER, HostedModel, backend_actor
 from actors.edge.ray_stage import Sources, Stage, end_self
@@ -40,7 +41,7 @@ from actors.orchestrator import Orchestrator
 from actors.protocol.clock import SYSTEM_CLOCK
 from actors.protocol.errors import ConfigError
 from actors.protocol.hosts import is_loopback
-from actors.protocol.messages import Role
+from actors.protocol.messages import DecisionRecord, Role
 from actors.router import Router
 from actors.routing.table import RoutingTable
 from actors.supervisor import Supervisor
@@ -113,17 +114,21 @@ class EnsembleReplica(Ensemble):
         await _refuse_open_door(config)
         stage = Stage(config.ray.namespace, node_id or ray.get_runtime_context().get_node_id())
         links = ReplicaLinks(stage, root(config, state_path, stage, edition), edition)
-        ledger = Ledger(links, measuring=config.tracing.enabled)
+        budgets = config.budgets_usd()  # what is spent of them is always counted
+        ledger = Ledger(links, measuring=config.tracing.enabled or bool(budgets))
+        purse = Purse(budgets) if budgets else None
         switchboard = switchboard_of(config)
         name, table = f"ensemble:{replica_id()}", first_table(config, edition)
         holdings = Holdings(name, config.server.replicas)
         holdings.take_up(table.backends.values())
         breakers = Breakers(name)
         cast = Cast(switchboard.port_for, random.Random(), holdings, breakers)
-        orchestrator = Orchestrator(cast, ledger.write)
+        orchestrator = Orchestrator(cast, ledger.write if purse is None else partial(_settled, ledger, purse))
         keeper, cache = LeaseKeeper(holdings, links.renew), cache_of(config, ledger)
         most = config.server.max_in_flight
-        super().__init__(name, table, links, orchestrator, ledger, keeper, breakers, most, cache=cache)
+        super().__init__(
+            name, table, links, orchestrator, ledger, keeper, breakers, most, cache=cache, purse=purse
+        )
         self._switchboard = switchboard
         keys = [(key.name, key.key.get_secret_value()) for key in config.server.api_keys]
         max_body_bytes = config.server.max_body_mb * 1024 * 1024
@@ -164,7 +169,19 @@ def members(config: Config, state_path: str, stage: Stage, edition: str) -> list
     tables = first_table(config, edition)
     sources = Sources(stage)
     return [
-        Role(TRACER, "tracer", Tracer, (end_self, SYSTEM_CLOCK, tracer_state(state_path), config.tracing.sample_01)),
+        Role(
+            TRACER,
+            "tracer",
+            Tracer,
+            (
+                end_self,
+                SYSTEM_CLOCK,
+                tracer_state(state_path),
+                config.tracing.sample_01,
+                config.budgets_usd(),
+                config.server.replicas,
+            ),
+        ),
         Role(OPTIMIZER, "optimizer", Optimizer, (Path(state_path), list(config.backends), end_self)),
         Role(ROUTER, "router", Router, (tables.backends, tables.models, sources, end_self, tables.edition)),
         *(
@@ -191,6 +208,11 @@ def cache_of(config: Config, ledger: Ledger) -> AnswerCache | None:
     cache = config.cache
     store = AnswerStore(cache.ttl_s, cache.max_entries, cache.max_mb * 1024 * 1024)
     return AnswerCache(store, ledger.write) if cache.enabled else None
+
+
+def _settled(ledger: Ledger, purse: Purse, record: DecisionRecord) -> None:
+    ledger.write(record)
+    purse.settle(record)
 
 
 def tracer_state(state_path: str) -> Path:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
@@ -12,6 +12,7 @@ from actors.edge.answer_cache import AnswerCache
 from actors.edge.gateway import ChatRequest, Reply, StreamedReply
 from actors.edge.ledger import Ledger
 from actors.edge.observatory import Observatory
+from actors.edge.purse import Purse
 from actors.edge.vitals import Vitals
 from actors.edge.wire import chat_request
 from actors.lease_keeper import LeaseKeeper
@@ -49,6 +50,7 @@ class Links(Protocol):
     async def errors(self) -> JsonObject: ...
     async def performance_report(self) -> JsonObject: ...
     async def usage(self, day: str | None) -> JsonObject: ...
+    async def lend(self, holder: str, held_usd: Mapping[str, float]) -> Mapping[str, float]: ...
     async def explain(self, request_id: str) -> JsonObject | None: ...
     async def metrics(self) -> JsonObject: ...
 
@@ -68,8 +70,10 @@ class Ensemble:
         max_in_flight: int = 2048,
         clock: Clock = SYSTEM_CLOCK,
         cache: AnswerCache | None = None,
+        purse: Purse | None = None,
     ) -> None:
         self._cache = cache
+        self._purse = purse
         self.vitals = Vitals(name, clock)
         self._published = table
         self._table = table
@@ -101,6 +105,10 @@ class Ensemble:
             asyncio.create_task(self._ledger.flush_forever(), name="that reports requests"),
             asyncio.create_task(self._leases.keep_forever(), name="that renews its leases"),
         ]
+        if self._purse is not None:
+            renew = partial(self._links.lend, self.vitals.name)
+            renewing = self._purse.renew_forever(renew, self._ledger.flush_measurements)
+            self._life.append(asyncio.create_task(renewing, name="that renews its budgets"))
 
     async def stop(self) -> None:
         """Sends what is still unreported."""
@@ -117,24 +125,34 @@ class Ensemble:
         """The whole answer to a chat request."""
         self._in_flight += 1
         try:
+            if self._purse is not None:
+                self._purse.reserve(request, self._table)
             if self._cache is not None:
                 return await self._cache.complete(request, self._play)
             return await self._orchestrator.complete(request, self._table)
         finally:
             self._in_flight -= 1
+            if self._purse is not None:
+                self._purse.release(request.request_id)
 
     async def open_stream(self, request: ChatRequest) -> StreamedReply:
         """The answer to a chat request as a stream of events."""
         self._in_flight += 1  # handed over to the events, once there are some
         try:
+            if self._purse is not None:
+                self._purse.reserve(request, self._table)
             if self._cache is not None:
                 opened = await self._cache.open_stream(request, self._open)
             else:
                 opened = await self._orchestrator.open_stream(request, self._table)
         except BaseException:
             self._in_flight -= 1
+            if self._purse is not None:
+                self._purse.release(request.request_id)
             raise
-        return StreamedReply(opened.headers, HandedOn(opened.events, partial(self._end_stream, opened.events)))
+        return StreamedReply(
+            opened.headers, HandedOn(opened.events, partial(self._end_stream, opened.events, request.request_id))
+        )
 
     async def _play(self, request: ChatRequest) -> Reply:
         return await self._orchestrator.complete(request, self._table)
@@ -142,9 +160,11 @@ class Ensemble:
     async def _open(self, request: ChatRequest) -> StreamedReply:
         return await self._orchestrator.open_stream(request, self._table)
 
-    async def _end_stream(self, events: Closeable[bytes]) -> None:
+    async def _end_stream(self, events: Closeable[bytes], request_id: str) -> None:
         self._in_flight -= 1
         await events.aclose()
+        if self._purse is not None:
+            self._purse.release(request_id)
 
     # ---- by handle ----
 

@@ -16,6 +16,7 @@ from actors.resilience.aggregator import ErrorAggregator
 from actors.routing.table import Measured
 from actors.tracing.aggregates import WINDOWS_S, Aggregates, Key, Measurement
 from actors.tracing.archive import Archive
+from actors.tracing.budgets import BudgetBook
 from actors.tracing.explanation import explanation
 from actors.tracing.histogram import Histogram
 from actors.tracing.metrics import metrics
@@ -33,6 +34,7 @@ SAMPLE_DIGITS = 4  # of a request's random id, in base 16
 SAMPLES = 0x10000
 RECENT_KEPT = 10_000
 FAILURES_KEPT = 100
+NO_BUDGETS: Mapping[str, float] = {}
 FAILURES_SHOWN = 20
 SLOWEST_KEPT = 10
 
@@ -53,6 +55,8 @@ class Tracer:
         clock: Clock = SYSTEM_CLOCK,
         state: Path | None = None,
         sample_01: float = 1.0,
+        budgets_usd: Mapping[str, float] = NO_BUDGETS,
+        replicas: int = 1,
     ) -> None:
         """`sample_01`: the share of successful requests whose decision records are kept; failures always are."""
         self.vitals = Vitals("tracer", clock)
@@ -63,6 +67,7 @@ class Tracer:
         self._aggregates = Aggregates(clock)
         self._archive = _opened(state)
         self._usage = UsageBook(self._archive.usage())
+        self._budgets = BudgetBook(budgets_usd, replicas, clock)
         self._sampled_below = round(sample_01 * SAMPLES)
         if saved := self._archive.saved(SNAPSHOT):
             restore(self._aggregates, saved)
@@ -113,7 +118,11 @@ class Tracer:
 
     async def usage(self, day: str | None = None) -> JsonObject:
         """Requests, tokens and cost in total and by model, key and day; of one day (YYYY-MM-DD, UTC) if given."""
-        return self._usage.report(day)
+        return self._usage.report(day) | {"budgets": self._budgets.report(self._usage)}
+
+    async def lend(self, holder: str, held_usd: Mapping[str, float]) -> Mapping[str, float]:
+        """What a replica may spend of each budget from now on, in place of what it has left of its last slice."""
+        return self._budgets.lend(holder, held_usd, self._usage)
 
     async def explain(self, request_id: str) -> JsonObject | None:
         """How one of the last 10,000 requests was answered; `None` for any other."""

@@ -11,9 +11,6 @@ def notices(config: Config) -> list[str]:
 
 
 def _idle_settings(config: Config) -> Iterator[str]:
-    for key in config.server.api_keys:
-        if key.budget_usd_per_day is not None:
-            yield f"server.api_keys: the daily budget of '{key.name}' is not enforced in this version."
     for name, model in config.models.items():
         if model.min_confidence_01 > 0:
             yield f"models.{name}.min_confidence_01 has no effect: this version has no cascade."

@@ -27,6 +27,7 @@ from actors.ensembling.merges import MERGES
 from actors.protocol.errors import ConfigError
 from actors.routing.strategies import STRATEGIES
 from actors.routing.table import BackendRecord, ModelRecord
+from actors.tracing.budgets import KEY, MODEL
 
 __all__ = ["BackendConfig", "Config", "LlamaCppBackend", "OpenAIBackend", "ScriptedBackend"]
 
@@ -103,6 +104,7 @@ class ModelConfig(Section):
     `hold_back_chunks`: so many chunks of a stream are kept until the next has come; if it breaks off among them,
     another member can answer as if nothing had been. `hedge_share_01`: the share of requests for which another member
     may be asked as well when the first takes longer than its own 95th percentile.
+    `budget_usd_per_day`: what all callers together may spend on it.
     """
 
     strategy: str = "failover"
@@ -116,6 +118,7 @@ class ModelConfig(Section):
     min_confidence_01: Share = 0.0
     hold_back_chunks: Whole = Field(0, ge=0, le=1000)
     hedge_share_01: Share = 0.0
+    budget_usd_per_day: Dollars | None = None
 
     @field_validator("strategy")
     @classmethod
@@ -222,7 +225,14 @@ class Config(Section):
 
     def model_record(self, name: str) -> ModelRecord:
         """The model as the routing table has it. Raises `KeyError`."""
-        return ModelRecord(name=name, **dict(self.models[name]))
+        settings = {key: value for key, value in self.models[name] if key != "budget_usd_per_day"}
+        return ModelRecord(name=name, **settings)
+
+    def budgets_usd(self) -> dict[str, float]:
+        """What may be spent in a day, by `key:NAME` and `model:NAME`."""
+        keys = {f"{KEY}{key.name}": key.budget_usd_per_day for key in self.server.api_keys}
+        models = {f"{MODEL}{name}": model.budget_usd_per_day for name, model in self.models.items()}
+        return {name: budget_usd for name, budget_usd in (keys | models).items() if budget_usd is not None}
 
     def backend_records(self) -> dict[str, BackendRecord]:
         """All backends by name, in the file's order."""

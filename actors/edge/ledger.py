@@ -121,9 +121,9 @@ class Ledger:
         """Sends what the optimizer has not heard; an optimizer that is away is no error here."""
         await self._decisions.flush()
 
-    async def flush_measurements(self) -> None:
-        """Sends what the tracer has not heard; a tracer that is away is no error here."""
-        await self._measurements.flush()
+    async def flush_measurements(self) -> bool:
+        """Sends what the tracer has not heard; false if it is away, which is no error here."""
+        return await self._measurements.flush()
 
     async def flush_forever(self) -> None:
         """Keeps both readers informed, each at its own pace."""

@@ -31,7 +31,7 @@ class Observatory:
     """Asks the tracer, after it has heard what this replica knows. Every answer or `TracerError` comes within 1.1 s."""
 
     def __init__(
-        self, tracer: Tracing, flush: Callable[[], Awaitable[None]], status: Callable[[], Awaitable[JsonObject]]
+        self, tracer: Tracing, flush: Callable[[], Awaitable[object]], status: Callable[[], Awaitable[JsonObject]]
     ) -> None:
         self._tracer = tracer
         self._flush = flush

@@ -1,6 +1,6 @@
 """How does a replica reach the control plane, and how does it learn where its front really listens?"""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ray
@@ -63,6 +63,9 @@ class ReplicaLinks:
 
     async def usage(self, day: str | None) -> JsonObject:
         return await self._tracer.usage(day)
+
+    async def lend(self, holder: str, held_usd: Mapping[str, float]) -> Mapping[str, float]:
+        return await self._tracer.lend(holder, held_usd)
 
     async def explain(self, request_id: str) -> JsonObject | None:
         return await self._tracer.explain(request_id)

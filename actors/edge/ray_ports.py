@@ -142,6 +142,10 @@ class TracerPort(Remote):
         usage: JsonObject = await self.call("usage", day)
         return usage
 
+    async def lend(self, holder: str, held_usd: Mapping[str, float]) -> Mapping[str, float]:
+        lent: Mapping[str, float] = await self.call("lend", holder, held_usd, timeout_s=2.0)
+        return lent
+
     async def explain(self, request_id: str) -> JsonObject | None:
         found: JsonObject | None = await self.call("explain", request_id)
         return found

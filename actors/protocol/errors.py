@@ -10,6 +10,7 @@ the stable `code` that programs may match on. `kind` is the `type` of the OpenAI
     │   ├── NotFound                  404  not_found
     │   ├── MethodNotAllowed          405  method_not_allowed
     │   ├── PayloadTooLarge           413  payload_too_large
+    │   ├── QuotaExceeded             429  insufficient_quota
     │   └── Unprocessable             422  unprocessable
     ├── LLMRouterError                503  no_backend
     │   └── UnknownModel              404  model_not_found
@@ -107,6 +108,14 @@ class PayloadTooLarge(CallerError):
 
     status = 413
     code = "payload_too_large"
+
+
+class QuotaExceeded(CallerError):
+    """A budget of today does not cover the request."""
+
+    status = 429
+    code = "insufficient_quota"
+    kind = "insufficient_quota"
 
 
 class Unprocessable(CallerError):

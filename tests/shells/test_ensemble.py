@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 
 import orjson
@@ -88,6 +88,9 @@ class FakeLinks:
 
     async def metrics(self) -> JsonObject:
         return {}
+
+    async def lend(self, holder: str, held_usd: Mapping[str, float]) -> Mapping[str, float]:
+        return dict.fromkeys(held_usd, 1.0)
 
 
 @pytest.fixture

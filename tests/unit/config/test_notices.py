@@ -16,12 +16,3 @@ def test_settings_without_effect_are_named() -> None:
     (notice,) = notices(config)
 
     assert notice.startswith("optimizer.enabled: false has no effect")
-
-
-def test_a_notice_names_a_key_but_never_shows_it() -> None:
-    config = parse_config(BASE + "server: {api_keys: [{key: sk-secret, name: ada, budget_usd_per_day: 5}]}\n")
-
-    (notice,) = notices(config)
-
-    assert "'ada'" in notice
-    assert "sk-secret" not in notice

@@ -1,0 +1,104 @@
+"""May this request be paid for? What one replica holds of the budgets: reserved before a request, settled after."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from typing import Final
+
+from actors.edge.gateway import ChatRequest
+from actors.protocol.clock import SYSTEM_CLOCK, Clock
+from actors.protocol.errors import LLMError, Overloaded, QuotaExceeded
+from actors.protocol.messages import DecisionRecord, JsonObject
+from actors.routing.table import BackendRecord, RoutingTable
+from actors.tracing.budgets import KEY, MODEL
+
+log = logging.getLogger("troupe.purse")
+
+RENEW_EVERY_S: Final = 1.0
+USELESS_AFTER_S: Final = 50.0  # without a renewal; soon after, the slice is lent to others
+CHARS_PER_TOKEN: Final = 3.0  # fewer than usual, so that the guess is rather too high
+ASSUMED_COMPLETION_TOKENS: Final = 1_000  # of a request that sets no limit
+
+Renew = Callable[[Mapping[str, float]], Awaitable[Mapping[str, float]]]
+Flush = Callable[[], Awaitable[bool]]
+
+
+class Purse:
+    """Nobody waits for it: a request that its slice does not cover is refused at once."""
+
+    def __init__(self, budgets: Collection[str], clock: Clock = SYSTEM_CLOCK) -> None:
+        self._budgets = frozenset(budgets)
+        self._clock = clock
+        self._held_usd: Mapping[str, float] | None = None
+        self._renewed_s = clock.monotonic_s()
+        self._spent_usd = dict.fromkeys(budgets, 0.0)  # since what is held was lent
+        self._reserved: dict[str, tuple[tuple[str, ...], float]] = {}  # by request
+
+    def reserve(self, request: ChatRequest, table: RoutingTable) -> None:
+        """Sets aside what the request is expected to cost. Raises `QuotaExceeded`, and `Overloaded` without a slice."""
+        names = tuple(self._concerned(request.key_name, request.model))
+        if not names:
+            return
+        held_usd = self._held_usd
+        if held_usd is None or self._clock.monotonic_s() - self._renewed_s > USELESS_AFTER_S:
+            raise Overloaded("What is left of the budget is not known at the moment.", retry_after_s=RENEW_EVERY_S)
+        expected_usd = expected_cost_usd(request.body, leaves_of(request.model, table))
+        for name in names:
+            if self._left_usd(name, held_usd) < max(expected_usd, 1e-12):
+                raise QuotaExceeded(
+                    f"What is left today of the budget of '{name.partition(':')[2]}' does not cover this request; "
+                    "a new day begins at 00:00 UTC."
+                )
+        self._reserved[request.request_id] = (names, expected_usd)
+
+    def settle(self, record: DecisionRecord) -> None:
+        """Takes what a finished request has cost from what is held."""
+        self._reserved.pop(record.request_id, None)
+        for name in self._concerned(record.key_name, record.model):
+            self._spent_usd[name] += record.cost_usd or 0.0
+
+    def release(self, request_id: str) -> None:
+        """Gives back what was set aside for a request that was never played. Safe to call for any other."""
+        self._reserved.pop(request_id, None)
+
+    async def renew(self, renew: Renew, flush: Flush) -> None:
+        """Asks for a new slice, once the tracer knows what was spent of this one. Raises errors of our tree."""
+        spent_usd = dict(self._spent_usd)
+        if not await flush():
+            return
+        held_usd = self._held_usd or {}
+        lent = await renew({name: max(0.0, held_usd.get(name, 0.0) - spent_usd[name]) for name in self._budgets})
+        self._held_usd, self._renewed_s = lent, self._clock.monotonic_s()
+        for name, amount_usd in spent_usd.items():
+            self._spent_usd[name] -= amount_usd
+
+    async def renew_forever(self, renew: Renew, flush: Flush) -> None:
+        """Renews every second; while the tracer is away, what is held stays."""
+        while True:
+            try:
+                await self.renew(renew, flush)
+            except LLMError as error:
+                log.debug("the budgets were not renewed: %s", error)
+            await asyncio.sleep(RENEW_EVERY_S)
+
+    def _left_usd(self, name: str, held_usd: Mapping[str, float]) -> float:
+        reserved_usd = sum(amount_usd for names, amount_usd in self._reserved.values() if name in names)
+        return held_usd.get(name, 0.0) - self._spent_usd[name] - reserved_usd
+
+    def _concerned(self, key: str | None, model: str) -> Iterable[str]:
+        return (name for name in (f"{KEY}{key}", f"{MODEL}{model}") if name in self._budgets)
+
+
+def leaves_of(model: str, table: RoutingTable) -> list[BackendRecord]:
+    """The backends behind a name; none for an unknown one, which is refused later in better words."""
+    if model in table.models:
+        return [table.backends[leaf] for leaf in table.leaves(model)]
+    return [table.backends[model]] if model in table.backends else []
+
+
+def expected_cost_usd(body: JsonObject, backends: Iterable[BackendRecord]) -> float:
+    """What a request costs if each backend is asked once: a rather high guess by its length and its limit of tokens."""
+    chars = sum(len(str(message.get("content") or "")) for message in body.get("messages", ()))
+    limit = body.get("max_completion_tokens") or body.get("max_tokens") or ASSUMED_COMPLETION_TOKENS
+    prices = [backend.price for backend in backends if backend.price is not None]
+    return sum(price.cost_usd(round(chars / CHARS_PER_TOKEN), limit * (body.get("n") or 1)) for price in prices)

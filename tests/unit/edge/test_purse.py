@@ -1,0 +1,110 @@
+from collections.abc import Mapping
+
+import pytest
+
+from actors.edge.gateway import ChatRequest, Wishes
+from actors.edge.purse import Purse, expected_cost_usd
+from actors.protocol.clock import ManualClock
+from actors.protocol.errors import Overloaded, QuotaExceeded
+from actors.protocol.messages import DecisionRecord
+from actors.routing.table import BackendRecord, ModelRecord, Price, RoutingTable
+
+# 1 USD per token out: a request for 2 tokens is expected to cost 2 USD.
+BACKEND = BackendRecord("a", "scripted", "a", hosted=True, price=Price(0.0, 1e6))
+TABLE = RoutingTable(1, {"a": BACKEND}, {"team": ModelRecord("team", "failover", ["a"])})
+
+
+def request(name: str, key: str | None = "ann", model: str = "a", tokens: int = 2) -> ChatRequest:
+    return ChatRequest(name, model, {"messages": [], "max_tokens": tokens}, False, False, 1, Wishes(), key, 0.0)
+
+
+def record(name: str, cost_usd: float, key: str = "ann") -> DecisionRecord:
+    return DecisionRecord(name, 0.0, "a", "single", "a", "ok", 200, 1.0, 1.0, False, cost_usd=cost_usd, key_name=key)
+
+
+class Lender:
+    """Lends what it is told to, and remembers what it heard."""
+
+    def __init__(self, usd: float) -> None:
+        self.usd = usd
+        self.heard: list[Mapping[str, float]] = []
+        self.reachable = True
+
+    async def lend(self, held_usd: Mapping[str, float]) -> Mapping[str, float]:
+        self.heard.append(held_usd)
+        return dict.fromkeys(held_usd, self.usd)
+
+    async def flush(self) -> bool:
+        return self.reachable
+
+
+async def filled(usd: float, budget: str = "key:ann", clock: ManualClock | None = None) -> tuple[Purse, Lender]:
+    purse, lender = Purse([budget], clock or ManualClock()), Lender(usd)
+    await purse.renew(lender.lend, lender.flush)
+    return purse, lender
+
+
+async def test_racing_requests_cannot_overrun_the_slice() -> None:
+    purse, _ = await filled(5.0)
+    purse.reserve(request("r1"), TABLE)
+    purse.reserve(request("r2"), TABLE)
+
+    with pytest.raises(QuotaExceeded) as refusal:
+        purse.reserve(request("r3"), TABLE)
+
+    assert (refusal.value.status, refusal.value.code, refusal.value.kind) == (429, *["insufficient_quota"] * 2)
+    assert "'ann'" in refusal.value.message
+
+
+async def test_settling_takes_what_it_really_cost_and_releasing_gives_it_back() -> None:
+    purse, _ = await filled(5.0)
+    purse.reserve(request("r1"), TABLE)
+    purse.reserve(request("r2"), TABLE)
+
+    purse.settle(record("r1", 0.5))
+    purse.release("r2")
+
+    purse.reserve(request("r3", tokens=4), TABLE)
+    with pytest.raises(QuotaExceeded):
+        purse.reserve(request("r4", tokens=1), TABLE)
+
+
+async def test_other_keys_are_free_and_a_models_budget_binds_all_keys() -> None:
+    purse, _ = await filled(0.0)
+    purse.reserve(request("r1", key="bob"), TABLE)
+    purse, _ = await filled(1.0, "model:team")
+    purse.reserve(request("r2", key="bob"), TABLE)
+
+    with pytest.raises(QuotaExceeded):
+        purse.reserve(request("r3", key="bob", model="team"), TABLE)
+
+
+async def test_before_the_first_slice_and_long_after_the_last_one_callers_are_told_to_come_again() -> None:
+    clock = ManualClock()
+    with pytest.raises(Overloaded):
+        Purse(["key:ann"], clock).reserve(request("r1"), TABLE)
+    purse, _ = await filled(5.0, clock=clock)
+    clock.advance(50.1)
+
+    with pytest.raises(Overloaded):
+        purse.reserve(request("r1"), TABLE)
+
+
+async def test_a_renewal_tells_what_is_left_once_the_spending_is_known() -> None:
+    purse, lender = await filled(5.0)
+    purse.settle(record("r1", 2.0))
+    lender.reachable = False
+    await purse.renew(lender.lend, lender.flush)
+    lender.reachable = True
+
+    await purse.renew(lender.lend, lender.flush)
+
+    assert lender.heard == [{"key:ann": 0.0}, {"key:ann": 3.0}]
+    purse.reserve(request("r2", tokens=5), TABLE)
+
+
+def test_the_guess_counts_the_words_the_limit_and_every_backend() -> None:
+    priced = BackendRecord("b", "scripted", "b", hosted=True, price=Price(3e6, 1e6))
+    body = {"messages": [{"role": "user", "content": "x" * 6}], "max_tokens": 10}
+
+    assert expected_cost_usd(body, [priced, BACKEND]) == 2 * 3.0 + 10.0 + 10.0
