@@ -69,6 +69,7 @@ def application(config: Config, start_folder: Path, instance: str = "", edition:
     `instance` is told by `/readyz`, so that whoever started this gateway knows its own. `edition` is that of a company
     that was raised before.
     """
+    config = config.placed(start_folder)
     node_id = ray.get_runtime_context().get_node_id() if ray.is_initialized() else None
     wrapped: Deployment = serve.deployment(serve.ingress()(EnsembleReplica))  # type: ignore[assignment]  # Ray's hint
     replica = wrapped.options(
@@ -90,6 +91,7 @@ def raise_company(config: Config, start_folder: Path) -> str:
 
     For a Ray on which no other company can be. The supervisor finds the others there, and the replicas the supervisor.
     """
+    config = config.placed(start_folder)
     state_path = str(config.optimizer.state_path(start_folder))
     edition = _edition_of(config, state_path)
     stage = Stage(config.ray.namespace, ray.get_runtime_context().get_node_id())
@@ -169,19 +171,7 @@ def members(config: Config, state_path: str, stage: Stage, edition: str) -> list
     tables = first_table(config, edition)
     sources = Sources(stage)
     return [
-        Role(
-            TRACER,
-            "tracer",
-            Tracer,
-            (
-                end_self,
-                SYSTEM_CLOCK,
-                tracer_state(state_path),
-                config.tracing.sample_01,
-                config.budgets_usd(),
-                config.server.replicas,
-            ),
-        ),
+        Role(TRACER, "tracer", Tracer, tracer_arguments(config, state_path)),
         Role(OPTIMIZER, "optimizer", Optimizer, (Path(state_path), list(config.backends), end_self)),
         Role(ROUTER, "router", Router, (tables.backends, tables.models, sources, end_self, tables.edition)),
         *(
@@ -215,9 +205,12 @@ def _settled(ledger: Ledger, purse: Purse, record: DecisionRecord) -> None:
     purse.settle(record)
 
 
-def tracer_state(state_path: str) -> Path:
-    """The tracer's file, beside the optimizer's."""
-    return Path(state_path).with_suffix(".traces.db")
+def tracer_arguments(config: Config, state_path: str) -> tuple[object, ...]:
+    """Those of the tracer, whose file lies beside the optimizer's."""
+    tracing, state = config.tracing, Path(state_path).with_suffix(".traces.db")
+    request_log = Path(tracing.request_log) if tracing.request_log else None
+    budgets = (config.budgets_usd(), config.server.replicas)
+    return (end_self, SYSTEM_CLOCK, state, tracing.sample_01, *budgets, request_log)
 
 
 def first_table(config: Config, edition: str) -> RoutingTable:

@@ -23,6 +23,7 @@ from actors.tracing.metrics import metrics
 from actors.tracing.recorder import measurement_of
 from actors.tracing.records import SpanRecord
 from actors.tracing.report import OVERHEAD, REQUEST, Background, backend_key, performance_report
+from actors.tracing.request_log import RequestLog
 from actors.tracing.snapshot import restore, snapshot
 from actors.tracing.usage import UsageBook, day_of
 
@@ -57,6 +58,7 @@ class Tracer:
         sample_01: float = 1.0,
         budgets_usd: Mapping[str, float] = NO_BUDGETS,
         replicas: int = 1,
+        request_log: Path | None = None,
     ) -> None:
         """`sample_01`: the share of successful requests whose decision records are kept; failures always are."""
         self.vitals = Vitals("tracer", clock)
@@ -68,6 +70,7 @@ class Tracer:
         self._archive = _opened(state)
         self._usage = UsageBook(self._archive.usage())
         self._budgets = BudgetBook(budgets_usd, replicas, clock)
+        self._request_log = RequestLog(request_log) if request_log else None
         self._sampled_below = round(sample_01 * SAMPLES)
         if saved := self._archive.saved(SNAPSHOT):
             restore(self._aggregates, saved)
@@ -94,6 +97,7 @@ class Tracer:
         new = {request.request_id: request for request in requests if not self._archive.knows(request.request_id)}
         if new:
             self._keep_books(list(new.values()))
+            self._write_log(list(new.values()))
         for request in new.values():
             self._add_request(request)
         for span in spans:
@@ -173,6 +177,14 @@ class Tracer:
         except TracerError:
             self._usage = UsageBook(self._archive.usage())  # the batch comes again
             raise
+
+    def _write_log(self, requests: Sequence[DecisionRecord]) -> None:
+        if self._request_log is None:
+            return
+        try:
+            self._request_log.write(requests)
+        except TracerError as error:
+            log.warning("%s", error)
 
     def _is_sampled(self, request: DecisionRecord) -> bool:
         if request.outcome != "ok" or self._sampled_below >= SAMPLES:

@@ -163,11 +163,15 @@ class OptimizerConfig(Section):
 
 
 class TracingConfig(Section):
-    """What is measured. `sample_01`: the share of requests whose spans are kept."""
+    """What is measured. `sample_01`: the share of successful requests whose decision records are kept.
+
+    `request_log`: a file that gets one line of JSON per finished request.
+    """
 
     enabled: bool = True
     sample_01: Share = 1.0
     otlp_endpoint: str | None = None
+    request_log: Text | None = None
 
     @field_validator("otlp_endpoint")
     @classmethod
@@ -204,6 +208,13 @@ class Config(Section):
             text = "; ".join(f"{path_text(finding.path)}: {finding.message}" for finding in found)
             raise PydanticCustomError("inconsistent", "{problems}", {"problems": text})
         return self
+
+    def placed(self, folder: Path) -> "Config":
+        """This configuration with the path of its request log taken from `folder`."""
+        if self.tracing.request_log is None:
+            return self
+        request_log = str(folder / Path(self.tracing.request_log).expanduser())
+        return self.model_copy(update={"tracing": self.tracing.model_copy(update={"request_log": request_log})})
 
     def served_at(self, host: str | None, port: int | None) -> "Config":
         """This configuration, served at another host or port where given; port 0 takes a free one.

@@ -168,6 +168,15 @@ async def test_the_sums_of_a_tracer_that_stopped_are_those_of_the_next(clock: Ma
     await second.stop()
 
 
+async def test_each_request_is_logged_once(clock: ManualClock, tmp_path: Path) -> None:
+    tracer = Tracer(never_ends, clock, request_log=tmp_path / "requests.jsonl")
+
+    await tracer.record([request("r1"), request("r2")], [], 0)
+    await tracer.record([request("r2")], [], 0)
+
+    assert len((tmp_path / "requests.jsonl").read_text().splitlines()) == 2
+
+
 async def test_a_sample_keeps_decisions_by_chance_and_failures_always(clock: ManualClock) -> None:
     tracer = Tracer(never_ends, clock, None, 0.25)
     ids = ["req_3fff", "req_4000"]

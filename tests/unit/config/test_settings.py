@@ -252,3 +252,19 @@ def test_a_configuration_survives_pickling() -> None:
     made = config(server={"api_keys": ["k"]}, models={"m": {"members": ["a"]}})
 
     assert pickle.loads(pickle.dumps(made)) == made
+
+
+def test_a_request_log_is_placed_where_the_gateway_was_started() -> None:
+    made = config(tracing={"request_log": "logs/requests.jsonl"})
+
+    assert made.placed(Path("/srv")).tracing.request_log == "/srv/logs/requests.jsonl"
+    assert made.placed(Path("/srv")).placed(Path("/other")).tracing.request_log == "/srv/logs/requests.jsonl"
+    assert config().placed(Path("/srv")).tracing.request_log is None
+
+
+def test_budgets_are_those_of_keys_and_of_models() -> None:
+    keys = [{"key": "one", "name": "ann", "budget_usd_per_day": 3}, {"key": "two", "name": "bob"}]
+    made = config(server={"api_keys": keys}, models={"m": {"members": ["a"], "budget_usd_per_day": 5}})
+
+    assert made.budgets_usd() == {"key:ann": 3.0, "model:m": 5.0}
+    assert made.model_record("m").name == "m"
