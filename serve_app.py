@@ -128,9 +128,7 @@ class EnsembleReplica(Ensemble):
         orchestrator = Orchestrator(cast, ledger.write if purse is None else partial(_settled, ledger, purse))
         keeper, cache = LeaseKeeper(holdings, links.renew), cache_of(config, ledger)
         most = config.server.max_in_flight
-        super().__init__(
-            name, table, links, orchestrator, ledger, keeper, breakers, most, cache=cache, purse=purse
-        )
+        super().__init__(name, table, links, orchestrator, ledger, keeper, breakers, most, cache=cache, purse=purse)
         self._switchboard = switchboard
         keys = [(key.name, key.key.get_secret_value()) for key in config.server.api_keys]
         max_body_bytes = config.server.max_body_mb * 1024 * 1024
