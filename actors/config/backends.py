@@ -1,11 +1,13 @@
 """What can be said of one backend, and how does the routing table first know it?"""
 
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, field_validator
 from pydantic_core import PydanticCustomError
 
+from actors.config.list_prices import list_price
 from actors.config.values import Count, Dollars, Number, Seconds, Secret, Section, Text, Whole, plain
 from actors.routing.table import BackendRecord, Price, Supports
 
@@ -84,8 +86,9 @@ class OpenAIBackend(AnyBackend):
         return url
 
     def record(self, name: str) -> BackendRecord:
-        """This backend before anything was measured or leased."""
-        return self._record(name, self.provider, self.model, hosted=False, context=None)
+        """This backend before anything was measured or leased; without a price of its own at the list price."""
+        made = self._record(name, self.provider, self.model, hosted=False, context=None)
+        return made if made.price else replace(made, price=list_price(self.base_url, self.model))
 
 
 class LlamaCppBackend(AnyBackend):
