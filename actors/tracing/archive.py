@@ -51,9 +51,9 @@ class Archive:
                 ":memory:" if path is None else path, timeout=5.0, isolation_level=None, check_same_thread=False
             )
             self._prepare()
+            ids = self._connection.execute("SELECT request_id FROM decisions ORDER BY seq").fetchall()
         except (OSError, sqlite3.Error) as error:
             raise TracerError(f"The tracer's file {path} cannot be used ({error}).") from None
-        ids = self._connection.execute("SELECT request_id FROM decisions ORDER BY seq")
         self._ids: OrderedDict[str, None] = OrderedDict.fromkeys(row[0] for row in ids)
 
     def close(self) -> None:
@@ -126,6 +126,8 @@ class Archive:
         version = self._connection.execute("PRAGMA user_version").fetchone()[0]
         if version > VERSION:
             raise sqlite3.DatabaseError(f"it is of version {version}, which only a later release can read")
+        if self._connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+            raise sqlite3.DatabaseError("it is corrupt")
         for statement in _SCHEMA:
             self._connection.execute(statement)
         self._connection.execute(f"PRAGMA user_version = {VERSION}")

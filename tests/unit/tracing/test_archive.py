@@ -62,3 +62,14 @@ def test_a_failed_commit_changes_nothing(archive: Archive, path: Path) -> None:
     assert not archive.knows("r1")
     assert archive.decision("r1") is None
     blocker.close()
+
+
+def test_a_file_whose_pages_broke_is_refused_in_our_words(path: Path) -> None:
+    archive = Archive(path)
+    archive.commit([(f"r{number}", {"text": "x" * 100}) for number in range(500)], {})
+    archive.close()
+    whole = path.read_bytes()
+    path.write_bytes(whole[:8192] + b"\xff" * (len(whole) - 8192))
+
+    with pytest.raises(TracerError, match="cannot be used"):
+        Archive(path)
