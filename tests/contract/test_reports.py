@@ -83,3 +83,16 @@ def test_the_optimizer_tells_what_it_was_taught(gateway: RunningGateway) -> None
 
     assert report["feedback"]["acknowledged"] >= 0
     assert report["state"].startswith(str(gateway.folder))
+
+
+def test_a_request_is_explained_billed_and_counted(gateway: RunningGateway) -> None:
+    reply = gateway.post("right")
+
+    explained = gateway.http.get(f"/explain/{reply.headers['x-troupe-request-id']}").raise_for_status().json()
+    usage = gateway.http.get("/api/usage").raise_for_status().json()
+    metrics = gateway.http.get("/metrics").raise_for_status().text
+
+    assert [attempt["backend"] for attempt in explained["attempts"]] == ["right"]
+    assert next(row for row in usage["models"] if row["model"] == "right")["requests"] >= 1
+    assert 'troupe_operations_total{backend="right",component="backend",operation="call",outcome="ok"}' in metrics
+    assert gateway.http.get("/explain/req_unknown").status_code == 404
