@@ -238,6 +238,23 @@ def chaos(
         stdout.print(shell.table(strikes))
 
 
+@app.command("eval")
+def evaluate(
+    file: Annotated[Path, typer.Argument(help="Questions with gold answers and recorded replies (JSON lines, .gz).")],
+    members: Annotated[str, typer.Option(help="Models, separated by commas; default: a suite of panels.")] = "",
+    duplicates: Annotated[int, typer.Option(min=1, help="How often the last member sits in the panel.")] = 1,
+    feedback: Annotated[str, typer.Option(help="What is learned from: gold answers, or a verdict alone.")] = "gold",
+    seed: Annotated[int, typer.Option(help="Of the order of the questions.")] = 0,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
+    png_file: Annotated[Path | None, typer.Option("--png", help="Write plots to this file; needs matplotlib.")] = None,
+) -> None:
+    """Compares ways to make many answers one, by replaying recorded answers through the gateway's own code."""
+    from actors.evaluating.screen import evaluate as compare
+
+    names = [name for name in members.split(",") if name]
+    compare(file, names, stdout, duplicates, feedback, seed, json_file, png_file)
+
+
 @models_app.callback()
 def models(context: typer.Context) -> None:
     """Lists the local models that can be fetched and those that are here."""

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from actors.edge.vitals import Vitals
+from actors.ensembling.extraction import final_answer
 from actors.optimizing.journal import OUTCOMES_KEPT, Journal, JournalDamaged, Receipt
+from actors.optimizing.lessons import Lessons, ballots_written, trust_json
 from actors.optimizing.weights import UNKNOWN_TASK, EqualWeights, WeightPolicy
 from actors.protocol.clock import SYSTEM_CLOCK, Clock
 from actors.protocol.errors import LLMError, NotFound, OptimizerError, Overloaded, Unprocessable
 from actors.protocol.messages import DecisionRecord, Feedback, JsonObject, Pulse
+from actors.protocol.trust import Trust
 
 log = logging.getLogger("troupe.optimizer")
 
@@ -67,6 +70,7 @@ class Optimizer:
         self._fault: str | None = None
         self._known: dict[str, None] = {}  # in the order of recording; what the journal evicts is forgotten here, too
         self._task_types = {UNKNOWN_TASK}
+        self._lessons = Lessons(final_answer)
         self._awaited: dict[str, Awaited] = {}
         self._jobs: list[Job] = []
         self._work = asyncio.Event()
@@ -104,16 +108,24 @@ class Optimizer:
         receipt = await self._submit(feedback=feedback)
         if receipt == "unknown_request":
             raise _not_found(feedback.request_id)
+        if receipt == "new":
+            self._lessons.judge(feedback)
+        elif receipt == "replaced":  # what was learned cannot be unlearned singly
+            await self._in_thread(self._relearn)
         return {"request_id": feedback.request_id, "status": receipt}
 
     async def weights(self) -> Mapping[str, Mapping[str, float]]:
         """Per task type that was seen, and for `unknown`: a weight per backend, summing to 1."""
         return {task: self._policy.weights_for(task, self._backends) for task in sorted(self._task_types)}
 
+    async def trust(self) -> Mapping[str, Mapping[str, Trust]]:
+        """Per ensemble and task type: what feedback taught about its members."""
+        return self._lessons.trust()
+
     async def report(self) -> JsonObject:
         """What `/api/optimizer` shows. Raises `OptimizerError` when the journal cannot be read."""
         report = await self._in_thread(self._read_report)
-        return report | {"learned": {"weights": await self.weights()}}
+        return report | {"learned": {"weights": await self.weights(), "trust": trust_json(self._lessons.trust())}}
 
     async def pulse(self) -> Pulse:
         """The answer to a probe: unhealthy, with the reason, while the journal cannot be used."""
@@ -166,6 +178,7 @@ class Optimizer:
                 self._awaited.pop(request_id, None)
 
     def _learn_of(self, outcomes: Sequence[DecisionRecord]) -> None:
+        self._lessons.note(outcomes)
         for outcome in outcomes:
             self._known[outcome.request_id] = None
             self._task_types.add(outcome.task_type)
@@ -256,7 +269,16 @@ class Optimizer:
             self._known = dict.fromkeys(journal.request_ids())
             self._task_types = {UNKNOWN_TASK} | {total.task_type for total in journal.totals()}
             self._journal = journal
+            self._relearn()
         return self._journal
+
+    def _relearn(self) -> None:
+        """Learns anew from all feedback in force whose outcome the journal still holds."""
+        assert self._journal is not None
+        lessons = Lessons(final_answer, self._lessons.ballots)
+        for record, feedback in self._journal.judged():
+            lessons.judge(feedback, ballots_written(record))
+        self._lessons = lessons
 
     def _close(self) -> None:
         if self._journal is not None:

@@ -9,6 +9,7 @@ from contextlib import aclosing
 from functools import partial
 from math import inf
 from types import TracebackType
+from typing import Any
 
 from actors.edge import replies
 from actors.edge.gateway import ChatRequest, Reply, StreamedReply
@@ -22,7 +23,7 @@ from actors.protocol.clock import SYSTEM_CLOCK, Clock, Deadline
 from actors.protocol.errors import BackendError, LLMError
 from actors.protocol.messages import AttemptOutcome, DecisionRecord, Failure, Outcome
 from actors.resilience.retry import AttemptBudget
-from actors.routing.table import BackendRecord, RoutingTable
+from actors.routing.table import BackendRecord, ModelRecord, RoutingTable
 
 FIRST_SIGN_AFTER_S = 1.0  # an ensemble that fails within this is answered with a status, later with an error event
 KEEP_ALIVE_S = 5.0
@@ -60,7 +61,8 @@ class Orchestrator:
         scene = self._scene(request, table)
         if not isinstance(scene.target, BackendRecord) and scene.target.is_ensemble:
             told = replies.headers(None, 0, _overhead_ms(self._clock.monotonic_s() - request.received_s, scene), None)
-            return StreamedReply(told, self._merged_events(request, scene))
+            events = self._written_events if scene.target.is_written else self._merged_events
+            return StreamedReply(told, events(request, scene))
         with self._ending_recorded(request, scene):
             opened = await self._player.open(scene.target, scene)
             if isinstance(opened, Failure):
@@ -86,7 +88,7 @@ class Orchestrator:
             max_cost_usd = request.wishes.max_cost_usd
         else:
             deadline_s, max_cost_usd = target.deadline_s, target.max_cost_usd
-            attempts = target.max_attempts + (len(table.leaves(target.name)) if target.is_ensemble else 0)
+            attempts = target.max_attempts + (target.times_asked(len(table.leaves(target.name))))
         return Scene(
             request_id=request.request_id,
             body=request.body,
@@ -126,7 +128,8 @@ class Orchestrator:
                             else:
                                 held = chunk.data
                 except BackendError as error:
-                    going = None if held else await resumed(self._player, scene, backend, sent, error)
+                    is_merged = isinstance(scene.target, ModelRecord) and scene.target.is_ensemble
+                    going = None if held or is_merged else await resumed(self._player, scene, backend, sent, error)
                     if going is None:
                         raise
         record = self._finish(request, scene, backend, overhead_ms=overhead_ms)
@@ -137,15 +140,9 @@ class Orchestrator:
         """Signs of life while the members work, then the merged answer in the shape of a stream."""
         with self._ending_recorded(request, scene):
             playing = asyncio.create_task(self._player.play(scene.target, scene))
-            try:
-                pause_s = FIRST_SIGN_AFTER_S
-                while not playing.done():
-                    await asyncio.wait({playing}, timeout=pause_s)
-                    if not playing.done():
-                        yield b""
-                    pause_s = KEEP_ALIVE_S
-            finally:
-                await all_ended([playing])
+            async with aclosing(_signs_of_life(playing)) as signs:
+                async for sign in signs:
+                    yield sign
             outcome = playing.result()
             if isinstance(outcome, Failure):
                 raise outcome.as_error()
@@ -155,6 +152,21 @@ class Orchestrator:
         for chunk in chunks:
             yield chunk.data
         yield replies.with_troupe(last.data, record)
+
+    async def _written_events(self, request: ChatRequest, scene: Scene) -> AsyncGenerator[bytes, None]:
+        """Signs of life while the members work, then the words of the model that writes one answer out of theirs."""
+        with self._ending_recorded(request, scene):
+            opening = asyncio.create_task(self._player.open(scene.target, scene))
+            async with aclosing(_signs_of_life(opening)) as signs:
+                async for sign in signs:
+                    yield sign
+            opened = opening.result()
+            if isinstance(opened, Failure):
+                raise opened.as_error()
+        overhead_ms = _overhead_ms(self._clock.monotonic_s() - request.received_s, scene)
+        async with aclosing(self._live_events(request, scene, opened, overhead_ms)) as events:
+            async for event in events:
+                yield event
 
     # ---- keeping the books ----
 
@@ -194,6 +206,19 @@ class Orchestrator:
         )
         self._on_finished(record)
         return record
+
+
+async def _signs_of_life(task: "asyncio.Task[Any]") -> AsyncGenerator[bytes, None]:
+    """An empty event now and then until the task is done; left early, it ends the task."""
+    try:
+        pause_s = FIRST_SIGN_AFTER_S
+        while not task.done():
+            await asyncio.wait({task}, timeout=pause_s)
+            if not task.done():
+                yield b""
+            pause_s = KEEP_ALIVE_S
+    finally:
+        await all_ended([task])
 
 
 class _Ending:

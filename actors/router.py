@@ -11,6 +11,7 @@ from actors.edge.vitals import Vitals
 from actors.protocol.clock import SYSTEM_CLOCK, Clock
 from actors.protocol.errors import LLMError
 from actors.protocol.messages import Pulse
+from actors.protocol.trust import Trust
 from actors.routing.strategies import LocalView, best_backend
 from actors.routing.table import BackendRecord, BreakerState, Lease, Measured, ModelRecord, RoutingTable
 
@@ -26,6 +27,7 @@ class Sources(Protocol):
 
     async def measured(self) -> Mapping[str, Measured]: ...
     async def weights(self) -> Mapping[str, Mapping[str, float]]: ...
+    async def trust(self) -> Mapping[str, Mapping[str, Trust]]: ...
     async def lease(self, backend: str) -> Lease: ...
     async def supervisor_pulse(self, patience_s: float) -> Pulse: ...
     def replace_supervisor(self, last: Pulse | None) -> None: ...
@@ -133,10 +135,11 @@ class Router:
     async def refresh(self) -> None:
         """Publishes what was measured and learned since, and the leases of backends that have come up."""
         measured: Mapping[str, Measured] = {}
-        weights = self._table.weights
+        weights, trust = self._table.weights, self._table.trust
         try:
             measured = await self._sources.measured()
             weights = await self._sources.weights()
+            trust = await self._sources.trust()
         except LLMError as error:  # the last table stays good
             log.debug("the table keeps its measurements: %s", error)
 
@@ -145,7 +148,7 @@ class Router:
                 name: replace(record, measured=measured.get(name, record.measured))
                 for name, record in table.backends.items()
             }
-            return replace(table, backends=backends, weights=weights)
+            return replace(table, backends=backends, weights=weights, trust=trust)
 
         await self._publish(changed)
         if self._unleased:

@@ -82,12 +82,16 @@ def _misfits_of_model(name: str, model: Section, names: Sequence[str]) -> Iterat
         if isinstance(member, str) and first.setdefault(member, index) != index:
             message = f"{shown(member)} is already a member: models.{name}.members[{first[member]}]"
             yield Finding(("models", name, "members", index), message)
-    if model.get("strategy") == "ensemble" and len(members) == 1:
-        yield Finding(("models", name, "members"), "an ensemble needs at least 2 members, found 1")
+    samples = (_whole(model.get("samples")) or 5) if model.get("merge") == "self_consistency" else 1
+    if model.get("strategy") == "ensemble" and model.get("merge") == "synthesize" and not model.get("judge"):
+        yield Finding(("models", name), "merge 'synthesize' needs a 'judge': the model that writes the answer")
+    if model.get("strategy") in ("ensemble", "cascade", "pipeline") and len(members) * samples == 1:
+        article = "an ensemble" if model["strategy"] == "ensemble" else f"a {model['strategy']}"
+        yield Finding(("models", name, "members"), f"{article} needs at least 2 members, found 1")
     quorum = _whole(model.get("quorum"))
-    if quorum is not None and quorum > len(members) > 0:
+    if quorum is not None and quorum > len(members) * samples > 0:
         given = shown(model["quorum"])
-        message = f"must be at most {len(members)}, the number of members; found {given}"
+        message = f"must be at most {len(members) * samples}, the number of members; found {given}"
         yield Finding(("models", name, "quorum"), message)
 
 

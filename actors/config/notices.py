@@ -12,7 +12,9 @@ def notices(config: Config) -> list[str]:
 
 def _idle_settings(config: Config) -> Iterator[str]:
     for name, model in config.models.items():
-        if model.min_confidence_01 > 0:
-            yield f"models.{name}.min_confidence_01 has no effect: this version has no cascade."
+        if model.min_confidence_01 > 0 and model.strategy != "cascade" and model.staged is None:
+            yield f"models.{name}.min_confidence_01 has no effect without strategy: cascade, or staged."
+        if model.min_confidence_01 == 0 and model.strategy == "cascade":
+            yield f"models.{name}.min_confidence_01 is 0: the first member that answers is believed."
     if not config.optimizer.enabled:
         yield "optimizer.enabled: false has no effect in this version: outcomes are kept, and weights are equal anyway."

@@ -26,12 +26,12 @@ from actors.config.values import (
 from actors.ensembling.merges import MERGES
 from actors.protocol.errors import ConfigError
 from actors.routing.strategies import STRATEGIES
-from actors.routing.table import BackendRecord, ModelRecord
+from actors.routing.table import TOGETHER, BackendRecord, ModelRecord
 from actors.tracing.budgets import KEY, MODEL
 
 __all__ = ["BackendConfig", "Config", "LlamaCppBackend", "OpenAIBackend", "ScriptedBackend"]
 
-ALL_STRATEGIES = (*STRATEGIES, "ensemble")
+ALL_STRATEGIES = (*STRATEGIES, *TOGETHER)
 STATE_PREFIX = "sqlite:///"
 HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(%[A-Za-z0-9._-]+)?")
 HOST_AND_PORT = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
@@ -103,8 +103,9 @@ class ModelConfig(Section):
 
     `hold_back_chunks`: so many chunks of a stream are kept until the next has come; if it breaks off among them,
     another member can answer as if nothing had been. `hedge_share_01`: the share of requests for which another member
-    may be asked as well when the first takes longer than its own 95th percentile.
-    `budget_usd_per_day`: what all callers together may spend on it.
+    may be asked as well when the first takes longer than its own 95th percentile. `budget_usd_per_day`: what all
+    callers together may spend on it. `staged`: an ensemble asks so many members at a time, and no more once those
+    agree. `samples`: how often self_consistency asks each member.
     """
 
     strategy: str = "failover"
@@ -119,6 +120,8 @@ class ModelConfig(Section):
     hold_back_chunks: Whole = Field(0, ge=0, le=1000)
     hedge_share_01: Share = 0.0
     budget_usd_per_day: Dollars | None = None
+    staged: Whole | None = Field(None, ge=1, le=10_000)
+    samples: Whole = Field(5, ge=2, le=100)
 
     @field_validator("strategy")
     @classmethod

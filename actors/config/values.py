@@ -10,8 +10,7 @@ from actors.config.problems import listed, nearest
 
 PLANNED: Mapping[str, Sequence[str]] = {
     "provider": ("anthropic",),
-    "strategy": ("learned", "cascade", "pipeline"),
-    "merge": ("synthesize", "self_consistency"),
+    "strategy": ("learned",),
     "rewrite": ("shadow", "live"),
 }
 """Names that are known and not available yet, by what they name."""

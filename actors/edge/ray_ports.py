@@ -22,6 +22,7 @@ from actors.protocol.messages import (
     Pulse,
 )
 from actors.protocol.sending import Packed
+from actors.protocol.trust import Trust
 from actors.routing.shares import Grant, Renewal
 from actors.routing.table import BreakerState, Measured, RoutingTable
 
@@ -125,6 +126,10 @@ class OptimizerPort(Remote):
     async def weights(self) -> Mapping[str, Mapping[str, float]]:
         weights: Mapping[str, Mapping[str, float]] = await self.call("weights")
         return weights
+
+    async def trust(self) -> Mapping[str, Mapping[str, Trust]]:
+        trust: Mapping[str, Mapping[str, Trust]] = await self.call("trust")
+        return trust
 
     async def report(self) -> JsonObject:
         report: JsonObject = await self.call("report")

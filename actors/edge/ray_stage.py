@@ -24,6 +24,7 @@ from actors.edge.ray_ports import (
 from actors.edge.vitals import this_machine
 from actors.protocol.errors import LLMError, SupervisorError
 from actors.protocol.messages import Pulse, Role
+from actors.protocol.trust import Trust
 from actors.routing.table import BreakerState, Lease, Measured
 
 NICENESS = 10  # of the actors: no request waits for the control plane, so it should not wait behind it
@@ -117,6 +118,9 @@ class Sources:
 
     async def weights(self) -> Mapping[str, Mapping[str, float]]:
         return await OptimizerPort(self.stage.namespace).weights()
+
+    async def trust(self) -> Mapping[str, Mapping[str, Trust]]:
+        return await OptimizerPort(self.stage.namespace).trust()
 
     async def lease(self, backend: str) -> Lease:
         lease: Lease = await Remote(backend_actor(backend), self.stage.namespace).call("lease")

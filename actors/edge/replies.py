@@ -62,4 +62,6 @@ def with_troupe(event: bytes, record: DecisionRecord) -> bytes:
     """The event with the `troupe` object added."""
     body: JsonObject = orjson.loads(event)
     body["troupe"] = troupe_object(record)
+    if body.get("usage") and record.ensemble is not None and record.usage is not None:
+        body["usage"] = record.usage.as_json()  # of all calls, where the event tells only its own
     return orjson.dumps(body)

@@ -8,9 +8,7 @@ from actors.edge.gateway import NO_WISHES, ChatRequest, Wishes
 from actors.ensembling.merges import MERGES
 from actors.protocol.errors import CallerError
 from actors.routing.strategies import STRATEGIES
-from actors.routing.table import BackendRecord, ModelRecord, RoutingTable
-
-ENSEMBLE = "ensemble"
+from actors.routing.table import TOGETHER, BackendRecord, ModelRecord, RoutingTable
 
 
 def target_of(request: ChatRequest, table: RoutingTable) -> ModelRecord | BackendRecord:
@@ -44,8 +42,10 @@ def _refuse_on_backend(backend: BackendRecord, wishes: Wishes) -> None:
 
 
 def _replayed(model: ModelRecord, wishes: Wishes) -> ModelRecord:
-    strategy = _known(wishes.strategy, [*STRATEGIES, ENSEMBLE], "strategy") or model.strategy
+    strategy = _known(wishes.strategy, [*STRATEGIES, *TOGETHER], "strategy") or model.strategy
     merge = _known(wishes.merge, MERGES, "merge") or model.merge
+    if merge == "synthesize" and model.judge is None:
+        raise CallerError(f"'{model.name}' has no judge that could write the answer.", param="troupe.merge")
     members = model.members
     if wishes.members is not None:
         for member in wishes.members:

@@ -11,6 +11,9 @@ from actors.protocol.messages import Answer, Completion, JsonObject
 
 Flaw = Literal["empty", "refused", "malformed", "truncated"]
 
+Reading = Callable[[str], str | None]
+"""Finds the final answer of a reply; `None`: there is none."""
+
 FLAW_FACTORS: Mapping[Flaw, float] = {"empty": 0.01, "refused": 0.1, "malformed": 0.1, "truncated": 0.5}
 """How much of its weight a flawed answer keeps. Never 0: the only answer there is must be able to win."""
 
@@ -59,7 +62,7 @@ def ballot_of(
     seat: int = 0,
     prior_weight: float = 1.0,
     as_json: bool = False,
-    reading: Callable[[str], str | None] = final_answer,
+    reading: Reading = final_answer,
 ) -> Ballot:
     """The ballot of a member's answer, whose final answer `reading` finds.
 
@@ -99,7 +102,7 @@ def canonical_call(call: Mapping[str, Any]) -> str:
     return f"{function.get('name')}({canonical_json(arguments) or arguments})"
 
 
-def _stated(text: str, calls: Sequence[JsonObject], as_json: bool, reading: Callable[[str], str | None]) -> str | None:
+def _stated(text: str, calls: Sequence[JsonObject], as_json: bool, reading: Reading) -> str | None:
     if calls:
         return "; ".join(sorted(map(canonical_call, calls)))
     return canonical_json(_unfenced(text)) if as_json else reading(text)

@@ -4,25 +4,30 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from actors.ensembling.agreement import Similarity, token_overlap
-from actors.ensembling.ballot import Ballot, ballot_of
-from actors.ensembling.merges import MERGES
+from actors.ensembling.ballot import Ballot, Reading, ballot_of
+from actors.ensembling.extraction import final_answer
+from actors.ensembling.merges import BY_PANEL, MERGES
 from actors.ensembling.panel import Done, Failed, Panel, PanelRules
 from actors.protocol.errors import ConfigError
 from actors.protocol.messages import Answer, Outcome
+from actors.protocol.trust import Trust
 
 
 class MultiModelEnsembler:
-    """Merges the answers of several models. `merge` names a strategy of `MERGES`; raises `ConfigError` for another.
+    """Merges the answers of several models. `merge` names a strategy of `BY_PANEL`; raises `ConfigError` for another.
 
     A live request opens a `panel` and reports outcomes to it as they come; `merge` does the same with outcomes that
     are all there, so that evaluation and service share one code path. Holds no state between requests.
     """
 
-    def __init__(self, merge: str = "weighted_consensus", similar: Similarity = token_overlap) -> None:
-        if merge not in MERGES:
+    def __init__(
+        self, merge: str = "weighted_consensus", similar: Similarity = token_overlap, reading: Reading = final_answer
+    ) -> None:
+        if merge not in BY_PANEL:
             raise ConfigError(f"There is no merge '{merge}'. Available: {', '.join(MERGES)}.", param="merge")
         self.strategy = merge
         self._similar = similar
+        self._reading = reading
 
     def ballot(self, answer: Answer, prior_weight: float = 1.0) -> Ballot:
         """How a merge sees this answer: final answer, flaws, certainty."""
@@ -36,10 +41,15 @@ class MultiModelEnsembler:
         quorum: int | None = None,
         judged: bool = False,
         judge_logprobs: bool = False,
+        trust: Trust | None = None,
+        stage: int | None = None,
+        min_confidence_01: float = 0.0,
     ) -> Panel:
         """A new fan-out to the members `asked`, for the request `body`; see `PanelRules` for the rest."""
-        rules = PanelRules(self.strategy, weights or {}, quorum, judged, judge_logprobs)
-        return Panel(asked, rules, body, self._similar)
+        rules = PanelRules(
+            self.strategy, weights or {}, quorum, judged, judge_logprobs, trust, stage, min_confidence_01
+        )
+        return Panel(asked, rules, body, self._similar, self._reading)
 
     def merge(
         self,
@@ -47,11 +57,12 @@ class MultiModelEnsembler:
         weights: Mapping[str, float] | None = None,
         body: Mapping[str, Any] | None = None,
         quorum: int | None = None,
+        trust: Trust | None = None,
     ) -> Done | Failed:
         """The merged answer of members that have all been heard, without a judge. Raises `ValueError` for none."""
         if not outcomes:
             raise ValueError("A merge needs at least one outcome.")
-        panel = self.panel([outcome.backend for outcome in outcomes], body or {}, weights, quorum)
+        panel = self.panel([outcome.backend for outcome in outcomes], body or {}, weights, quorum, trust=trust)
         for outcome in outcomes:
             panel.hear(outcome)
         ended = panel.step()

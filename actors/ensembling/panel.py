@@ -5,14 +5,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, cast
 
 from actors.ensembling.agreement import Similarity, clusters, token_overlap
-from actors.ensembling.ballot import Ballot, Seat, ballot_of, wants_json
+from actors.ensembling.ballot import Ballot, Reading, Seat, ballot_of, wants_json
 from actors.ensembling.extraction import final_answer
 from actors.ensembling.judging import MAX_CANDIDATES, JudgeQuestion, JudgeReply, questions, scores
-from actors.ensembling.merges import MERGES
+from actors.ensembling.merges import BY_PANEL
 from actors.ensembling.merges.protocol import Decided, Waiting
 from actors.protocol.messages import Answer, EnsembleReport, Failure, Outcome
+from actors.protocol.trust import Trust
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+CALIBRATED_FROM = 20  # judgements from which on learned confidence is better than the rule of thumb
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,13 @@ class Wait:
     """Somebody who can change the result has not answered yet."""
 
     outstanding: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class AskMore:
+    """What was heard does not suffice: these members should be asked, too, and `Panel.invite` be told so."""
+
+    members: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +56,25 @@ class Failed:
     report: EnsembleReport
 
 
-Step = Wait | AskJudge | Done | Failed
+Step = Wait | AskMore | AskJudge | Done | Failed
 
 
 @dataclass(frozen=True, slots=True)
 class PanelRules:
     """How one ensemble decides. `weights`: per backend, at least 0, 1 where unnamed. `quorum`: answers that make a
     result whole, a majority of the members when `None`. `judged`: a judge can be asked, if the merge wants one;
-    `judge_logprobs`: it can give logprobs."""
+    `judge_logprobs`: it can give logprobs. `trust`: what feedback taught about the members, their weights among it.
+    `stage`: so many members are asked at a time, all when `None`; no more of them once what was heard suffices: those
+    heard agree, or where `min_confidence_01` is above 0, the confidence reaches it."""
 
     merge: str = "weighted_consensus"
     weights: Mapping[str, float] = field(default_factory=dict)
     quorum: int | None = None
     judged: bool = False
     judge_logprobs: bool = False
+    trust: Trust | None = None
+    stage: int | None = None
+    min_confidence_01: float = 0.0
 
 
 class Panel:
@@ -74,15 +89,16 @@ class Panel:
         rules: PanelRules,
         body: Mapping[str, Any],
         similar: Similarity = token_overlap,
+        reading: Reading = final_answer,
     ) -> None:
         self._asked = asked
         self._rules = rules
         self._body = body
         self._as_json = wants_json(body)
         self._similar = _remembering(similar)  # texts are compared again at every arrival
-        self._reading = _remembering(final_answer)  # members often say the same
-        self._strategy = MERGES[rules.merge](self._similar)
-        self._quorum = rules.quorum if rules.quorum is not None else len(asked) // 2 + 1
+        self._reading = _remembering(reading)  # members often say the same
+        self._strategy = BY_PANEL[rules.merge](self._similar)
+        self._invited = len(asked) if rules.stage is None else min(rules.stage, len(asked))
         self._answers: dict[int, Answer] = {}
         self._ballots: dict[int, Ballot] = {}
         self._failures: dict[int, Failure] = {}
@@ -90,12 +106,34 @@ class Panel:
         self._candidates: list[list[int]] = []
         self._questions: list[JudgeQuestion] = []
         self._reasons: list[str] = []
+        self._is_expired = False
         self._next: Step | None = None  # the step that follows from what was heard, once it was asked for
 
     @property
     def outstanding(self) -> list[str]:
         """The members that were asked and have neither answered nor failed, in panel order."""
         return [self._asked[seat] for seat in self._open_seats()]
+
+    @property
+    def invited(self) -> Sequence[str]:
+        """The members that are to be asked so far, in panel order."""
+        return self._asked[: self._invited]
+
+    @property
+    def answers(self) -> Sequence[Answer]:
+        """What was answered so far, in panel order."""
+        return [self._answers[seat] for seat in sorted(self._answers)]
+
+    def invite(self) -> None:
+        """Records that the members of `AskMore` are being asked."""
+        self._invited = min(self._invited + (self._rules.stage or 0), len(self._asked))
+        self._next = None
+
+    @property
+    def _quorum(self) -> int:
+        """How many answers make a result whole: never more than members that were asked."""
+        wanted = self._rules.quorum if self._rules.quorum is not None else self._invited // 2 + 1
+        return min(wanted, self._invited)
 
     def hear(self, outcome: Outcome) -> None:
         """Records a member's outcome. Raises `ValueError` for a backend that is not outstanding."""
@@ -112,6 +150,7 @@ class Panel:
     def expire(self, after_ms: float) -> None:
         """Ends the waiting at the deadline: whoever is outstanding has failed, and no judge is asked any more."""
         self._judge_due = False
+        self._is_expired = True
         self._next = None
         self._reasons.append("deadline expired")
         for seat in self._open_seats():
@@ -140,16 +179,48 @@ class Panel:
     def _decided(self) -> Step:
         open_seats = self._open_seats()
         if not self._ballots:
-            return Wait(self.outstanding) if open_seats else self._failed()
-        if self._judge_due and not open_seats and self._prepare_judge():
+            if open_seats:
+                return Wait(self.outstanding)
+            return AskMore(idle) if (idle := self._next_stage()) else self._failed()
+        idle = self._next_stage()
+        if self._judge_due and not open_seats and not idle and self._prepare_judge():
             return AskJudge(self._questions)
         if open_seats and len(self._ballots) < self._quorum:
             return Wait(self.outstanding)
-        seats = [Seat(self._asked[seat], self._weight(self._asked[seat])) for seat in open_seats]
-        verdict = self._strategy.decide(list(self._ballots.values()), seats)
+        ballots = list(self._ballots.values())
+        uninvited = () if self._is_expired else range(self._invited, len(self._asked))
+        verdict = self._strategy.decide(ballots, self._seats([*open_seats, *uninvited]))
+        if isinstance(verdict, Waiting) and not open_seats and idle:
+            so_far = self._strategy.decide(ballots, ())
+            if not isinstance(so_far, Decided) or not self._suffices(so_far):
+                return AskMore(idle)
+            verdict = replace(so_far, decided_early=True)
         if isinstance(verdict, Waiting):
             return Wait(self.outstanding)
         return Done(self._answers[verdict.winner.seat], self._report(verdict), self.outstanding)
+
+    def _next_stage(self) -> Sequence[str]:
+        if self._is_expired:
+            return ()
+        return self._asked[self._invited : self._invited + (self._rules.stage or 0)]
+
+    def _suffices(self, so_far: Decided) -> bool:
+        """Whether nobody else need be asked."""
+        if self._rules.min_confidence_01 > 0 or self._rules.merge == "cascade":
+            confidence_01 = self._confidence_01(so_far)
+            return (confidence_01 or 0.0) >= self._rules.min_confidence_01
+        answers = {ballot.final_answer for ballot in self._ballots.values()}
+        return len(self._ballots) > 1 and len(answers) == 1 and None not in answers
+
+    def _confidence_01(self, verdict: Decided) -> float | None:
+        """The probability that feedback taught for such votes, or the strategy's own estimate."""
+        trust, said = self._rules.trust, verdict.winner.final_answer
+        if trust is None or trust.judgements < CALIBRATED_FROM or said is None:
+            return verdict.confidence_01
+        return trust.beliefs([(ballot.backend, ballot.final_answer) for ballot in self._ballots.values()])[said]
+
+    def _seats(self, places: Sequence[int]) -> list[Seat]:
+        return [Seat(self._asked[seat], self._weight(self._asked[seat])) for seat in places]
 
     def _prepare_judge(self) -> bool:
         """Whether there is anything to compare: one candidate per group that says the same, best weight first."""
@@ -169,12 +240,12 @@ class Panel:
     def _report(self, verdict: Decided | None) -> EnsembleReport:
         degradations = self._degradations()
         return EnsembleReport(
-            asked=len(self._asked),
+            asked=self._invited,
             answered=len(self._ballots),
             quorum=self._quorum,
             merge=self._rules.merge,
             winner=verdict.winner.backend if verdict else None,
-            confidence_01=verdict.confidence_01 if verdict else None,
+            confidence_01=self._confidence_01(verdict) if verdict else None,
             support_01=verdict.support_01 if verdict else None,
             decided_early=verdict.decided_early if verdict else False,
             degraded=bool(degradations),
@@ -192,10 +263,12 @@ class Panel:
         return found
 
     def _open_seats(self) -> list[int]:
-        return [seat for seat in range(len(self._asked)) if seat not in self._ballots and seat not in self._failures]
+        return [seat for seat in range(self._invited) if seat not in self._ballots and seat not in self._failures]
 
     def _weight(self, backend: str) -> float:
-        return self._rules.weights.get(backend, 1.0)
+        configured = self._rules.weights.get(backend, 1.0)
+        trust = self._rules.trust
+        return configured if trust is None else configured * trust.weights.get(backend, 1.0)
 
 
 def _remembering(function: F) -> F:

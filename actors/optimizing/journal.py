@@ -125,6 +125,18 @@ class Journal:
         found: JsonObject | None = None if row is None else orjson.loads(row[0])
         return found
 
+    def judged(self) -> list[tuple[JsonObject, Feedback]]:
+        """Every feedback in force whose outcome is still kept, with that outcome's record, oldest first."""
+        with self._translated():
+            rows = self._connection.execute(
+                "SELECT record, f.request_id, correct, score_01, preferred, gold, comment FROM feedback f"
+                " JOIN outcomes USING (request_id) WHERE replaced = 0 ORDER BY f.seq"
+            )
+            return [
+                (orjson.loads(row[0]), Feedback(row[1], None if row[2] is None else bool(row[2]), *row[3:]))
+                for row in rows
+            ]
+
     def totals(self) -> list[OutcomeTotal]:
         """Sums per arm, in alphabetical order."""
         with self._translated():

@@ -7,17 +7,20 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from actors.ensembling.ensembler import MultiModelEnsembler
+from actors.ensembling.fusion import synthesis
 from actors.ensembling.judging import JudgeQuestion, JudgeReply, reply_of
-from actors.ensembling.panel import AskJudge, Done, Failed, Panel, Wait
+from actors.ensembling.panel import AskJudge, Done, Failed
 from actors.orchestrating.chunks import replayed
-from actors.orchestrating.ending import all_ended
 from actors.orchestrating.failover import FailoverHandler, capable, is_final
+from actors.orchestrating.fan_out import hear_panel, seats_of, stage_of, wanted_of
 from actors.orchestrating.hedging import Hedges, hedged
+from actors.orchestrating.relay import Relay
 from actors.orchestrating.scene import Cast, Scene, cost_of
-from actors.protocol.clock import Clock, Deadline
+from actors.protocol.clock import Clock
 from actors.protocol.errors import EnsembleError, LLMError, MalformedAnswer
-from actors.protocol.messages import Answer, Chunk, Failure, Outcome
+from actors.protocol.messages import Answer, Chunk, EnsembleReport, Failure, JsonObject, Outcome
 from actors.protocol.streams import Closeable, HandedOn
+from actors.protocol.trust import Trust
 from actors.resilience.retry import Sleep
 from actors.resilience.wrappers import closing
 from actors.routing.strategies import LocalView, callable_now
@@ -62,6 +65,8 @@ class Player:
         """The stream of a backend, or of the first member of a model that gives a chunk."""
         if isinstance(target, BackendRecord):
             return await self.open_backend(target, scene)
+        if target.is_written:
+            return await self._open_written(target, scene)
         if target.is_ensemble:
             outcome = await self._play_together(target, scene)
             return outcome if isinstance(outcome, Failure) else Opened(outcome.backend, replayed(outcome))
@@ -125,32 +130,56 @@ class Player:
     # ---- all together ----
 
     async def _play_together(self, model: ModelRecord, scene: Scene) -> Outcome:
-        """All members at once; their answers become one as the model's merge says."""
+        """The members' answers become one as the model's strategy and merge say."""
+        if model.strategy == "pipeline":
+            return await self._play_pipeline(model, scene)
+        outcome = await self._play_panel(model, scene)
+        if model.is_written and isinstance(outcome, Answer):
+            return await self._written(model, outcome, scene)
+        return outcome
+
+    async def _play_pipeline(self, model: ModelRecord, scene: Scene) -> Outcome:
+        """Draft, critique, revise: each member works on what the one before it said."""
+
+        async def ask(name: str, body: JsonObject) -> Outcome:
+            part = scene.asking(body)
+            part.deadline = scene.deadline.sooner(model.deadline_s)
+            with scene.waiting:
+                return await self.play(scene.table.resolve(name), part)
+
+        return await Relay(model, scene, ask).run()
+
+    async def _play_panel(self, model: ModelRecord, scene: Scene) -> Outcome:
+        """Members at once or in stages, until the panel has decided."""
         started_s = self._clock.monotonic_s()
-        panel = MultiModelEnsembler(model.merge).panel(
-            asked=list(model.members),
+        weights, trust = prior_weights(model, scene.table), trust_in(model, scene.table)
+        cascades = model.strategy == "cascade"
+        panel = MultiModelEnsembler("cascade" if cascades else model.merge).panel(
+            asked=seats_of(model, weights, trust),
             body=scene.body,
-            weights=prior_weights(model, scene.table),
-            quorum=model.quorum,
+            weights=weights,
+            quorum=1 if cascades else model.quorum,
+            trust=trust,
             judged=model.judge is not None,
             judge_logprobs=model.judge is not None and _gives_logprobs(model.judge, scene.table),
+            stage=stage_of(model),
+            min_confidence_01=model.min_confidence_01,
         )
         able = capable(model.members, scene)
-        absent = [name for name in model.members if name not in able or not callable_now(name, scene.table)]
-        for name in absent:
-            panel.hear(_absence(name, scene.excluded.get(name)))
-        # Which answer is surest can only be told from log probabilities, where no judge is asked.
-        wanted = {"logprobs": True} if model.merge == "best_of_n" and model.judge is None else {}
-        asked = {
-            asyncio.create_task(self._play_member(name, scene, wanted)): name
-            for name in model.members
-            if name not in absent
-        }
-        deadline = scene.deadline.sooner(model.deadline_s)
-        try:
-            await self._hear_until_decided(panel, asked, deadline, started_s)
-        finally:
-            await all_ended(asked)
+        wanted = wanted_of(model, scene.body)
+
+        def absence(name: str) -> Failure | None:
+            if name in able and callable_now(name, scene.table):
+                return None
+            return _absence(name, scene.excluded.get(name))
+
+        await hear_panel(
+            panel,
+            lambda name: self._play_member(name, scene, wanted),
+            absence,
+            scene.deadline.sooner(model.deadline_s),
+            self._clock,
+        )
         step = panel.step()
         if isinstance(step, AskJudge):
             panel.hear_judge(await self._judge(model, step.questions, scene))
@@ -158,21 +187,33 @@ class Player:
         if not isinstance(step, Done | Failed):
             raise AssertionError("A panel whose members have all been heard has ended.")
         scene.report = step.report
-        return step.answer if isinstance(step, Done) else _failure_of(model, step, self._ms_since(started_s))
+        if isinstance(step, Failed):
+            return _failure_of(model, step, self._ms_since(started_s))
+        scene.answers = panel.answers
+        return step.answer
 
-    async def _hear_until_decided(
-        self, panel: Panel, asked: "Mapping[asyncio.Task[Outcome], str]", deadline: Deadline, started_s: float
-    ) -> None:
-        running = set(asked)
-        while running and isinstance(panel.step(), Wait):
-            done, running = await asyncio.wait(
-                running, timeout=deadline.time_left_s(), return_when=asyncio.FIRST_COMPLETED
-            )
-            for task in done:
-                panel.hear(_named(task.result(), asked[task]))
-            if not done:
-                panel.expire(self._ms_since(started_s))
-                return
+    async def _written(self, model: ModelRecord, best: Answer, scene: Scene) -> Answer:
+        """One answer out of all, by the model's judge; the best of them where that one fails, or for a tool call."""
+        report = scene.report
+        if not is_to_be_written(model, best, scene):
+            return best
+        with scene.waiting:
+            outcome = await self.play(scene.table.resolve(model.judge or ""), scene.asking(_synthesis(scene)))
+        scene.report = written_report(report, model, outcome)
+        return outcome if isinstance(outcome, Answer) else best
+
+    async def _open_written(self, model: ModelRecord, scene: Scene) -> Opened | Failure:
+        """The stream of the model that writes one answer out of all, as it writes."""
+        best = await self._play_panel(model, scene)
+        if isinstance(best, Failure):
+            return best
+        report = scene.report
+        if not is_to_be_written(model, best, scene):
+            return Opened(best.backend, replayed(best))
+        with scene.waiting:
+            opened = await self.open(scene.table.resolve(model.judge or ""), scene.asking(_synthesis(scene)))
+        scene.report = written_report(report, model, opened)
+        return opened if isinstance(opened, Opened) else Opened(best.backend, replayed(best))
 
     async def _play_member(self, name: str, scene: Scene, wanted: Mapping[str, object]) -> Outcome:
         member = scene.table.resolve(name)
@@ -240,9 +281,30 @@ def prior_weights(model: ModelRecord, table: RoutingTable) -> dict[str, float]:
     }
 
 
-def _named(outcome: Outcome, member: str) -> Outcome:
-    """A member's outcome under the member's name, whoever spoke for it."""
-    return outcome if outcome.backend == member else replace(outcome, backend=member)
+def is_to_be_written(model: ModelRecord, best: Answer, scene: Scene) -> bool:
+    """Whether there is more than one text to write from; tool calls are passed on whole."""
+    return model.judge is not None and len(scene.answers) > 1 and bool(best.text)
+
+
+def written_report(
+    report: EnsembleReport | None, model: ModelRecord, written: Outcome | Opened
+) -> EnsembleReport | None:
+    """The panel's report with the writer as winner, or with the reason why it is not."""
+    if report is None:
+        return None
+    if isinstance(written, Failure):
+        return replace(report, degraded=True, reasons=[*report.reasons, f"'{model.judge}' failed: {written.code}"])
+    return replace(report, winner=written.backend)
+
+
+def _synthesis(scene: Scene) -> JsonObject:
+    return synthesis(scene.body, [answer.text for answer in scene.answers])
+
+
+def trust_in(model: ModelRecord, table: RoutingTable) -> Trust | None:
+    """What feedback taught about the members of an ensemble, if there was any."""
+    learned = table.trust.get(model.name)
+    return None if learned is None else learned.get(TASK_TYPE)
 
 
 def _gives_logprobs(name: str, table: RoutingTable) -> bool:

@@ -10,7 +10,7 @@ from actors.orchestrating.breakers import Breakers
 from actors.orchestrating.holdings import Holdings
 from actors.protocol.clock import Clock, Deadline
 from actors.protocol.errors import BackendUnavailable, DeadlineExceeded, LLMError, LLMRouterError
-from actors.protocol.messages import Attempt, Call, EnsembleReport, Failure, JsonObject, Usage
+from actors.protocol.messages import Answer, Attempt, Call, EnsembleReport, Failure, JsonObject, Usage
 from actors.protocol.ports import ModelPort
 from actors.resilience.retry import AttemptBudget, RetryPolicy
 from actors.resilience.wrappers import Limits, TimeLimited, Trying
@@ -25,6 +25,7 @@ class Scene:
     """One request under way.
 
     `waiting` is entered whenever it waits for a model. `report` is that of the outermost ensemble, once it has ended.
+    `answers`: what the members of that ensemble said.
     `shut`: backends that are not asked again for it, since they were silent or refuse us. `too_small`: those for whose
     context it is too long. `excluded`: members that cannot take it at all -> why.
     """
@@ -42,6 +43,7 @@ class Scene:
     too_small: list[BackendRecord] = field(default_factory=list)
     excluded: dict[str, str] = field(default_factory=dict)
     report: EnsembleReport | None = None
+    answers: Sequence[Answer] = field(default=(), repr=False)
     waiting: "Waiting" = field(init=False)
 
     def __post_init__(self) -> None:

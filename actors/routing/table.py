@@ -11,7 +11,11 @@ from typing import Literal
 
 from actors.protocol.errors import UnknownModel
 from actors.protocol.sending import Sendable
+from actors.protocol.trust import Trust
 from actors.routing.shares import Allowance
+
+TOGETHER = ("ensemble", "cascade", "pipeline")
+"""The strategies that make one answer of several."""
 
 BreakerState = Literal["closed", "open", "half_open"]
 
@@ -126,10 +130,24 @@ class ModelRecord(Sendable):
     min_confidence_01: float = 0.0
     hold_back_chunks: int = 0
     hedge_share_01: float = 0.0
+    staged: int | None = None
+    samples: int = 5
 
     @property
     def is_ensemble(self) -> bool:
-        return self.strategy == "ensemble"
+        """Whether several answers become one."""
+        return self.strategy in TOGETHER
+
+    @property
+    def is_written(self) -> bool:
+        """Whether its judge writes the answer out of the members' answers."""
+        return self.strategy == "ensemble" and self.merge == "synthesize"
+
+    def times_asked(self, n_leaves: int) -> int:
+        """How many calls its members are by themselves, where there are `n_leaves` backends behind them."""
+        if not self.is_ensemble:
+            return 0
+        return n_leaves * self.samples if self.merge == "self_consistency" else n_leaves
 
 
 class Derived:
@@ -149,6 +167,7 @@ class Derived:
 @dataclass(frozen=True, slots=True)
 class RoutingTable:
     """Everything a replica needs to decide alone. `weights`: per task type, per backend, at least 0.
+    `trust`: per ensemble, per task type, what feedback taught about its members.
 
     `draining`: the gateway is about to stop; running requests finish, new ones are refused. `edition`: which
     deployment it belongs to; a replica uses no table of another one.
@@ -160,12 +179,13 @@ class RoutingTable:
     weights: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     draining: bool = False
     edition: str = ""
+    trust: Mapping[str, Mapping[str, Trust]] = field(default_factory=dict)
     derived: Derived = field(default_factory=Derived, init=False, repr=False, compare=False)
 
     def __reduce__(self) -> "tuple[Callable[[bytes], RoutingTable], tuple[bytes]]":
         # One table goes to every replica, and of 1,000 rows it takes milliseconds to pickle.
         if self.derived.pickled is None:
-            rows = (self.version, self.backends, self.models, self.weights, self.draining, self.edition)
+            rows = (self.version, self.backends, self.models, self.weights, self.draining, self.edition, self.trust)
             self.derived.pickled = pickle.dumps(rows, pickle.HIGHEST_PROTOCOL)
         return _unpickled, (self.derived.pickled,)
 

@@ -9,6 +9,7 @@ import pytest
 from actors.protocol.clock import ManualClock
 from actors.protocol.errors import SupervisorError, UnknownModel
 from actors.protocol.messages import Pulse
+from actors.protocol.trust import Trust
 from actors.router import Router
 from actors.routing.table import BackendRecord, Lease, Measured, ModelRecord
 
@@ -29,6 +30,9 @@ class FakeSources:
 
     async def weights(self) -> Mapping[str, Mapping[str, float]]:
         return {"unknown": {"net": 0.5, "local": 0.5}}
+
+    async def trust(self) -> Mapping[str, Mapping[str, Trust]]:
+        return {"panel": {"unknown": Trust({"net": 2.0, "local": 0.5}, 0.1, 7)}}
 
     async def lease(self, backend: str) -> Lease:
         self.leases_asked.append(backend)
@@ -75,6 +79,7 @@ async def test_a_refresh_collects_leases_and_weights(router: Router) -> None:
     assert table.backends["net"].lease == Lease("http://127.0.0.1:1/v1", "sk-secret")
     assert table.backends["local"].direct_lease is None
     assert table.weights == {"unknown": {"net": 0.5, "local": 0.5}}
+    assert table.trust["panel"]["unknown"].weights == {"net": 2.0, "local": 0.5}
 
 
 async def test_a_lease_is_asked_for_until_it_is_granted_and_then_no_more(router: Router, sources: FakeSources) -> None:

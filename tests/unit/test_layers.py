@@ -21,7 +21,19 @@ ALLOWED: dict[str, set[str]] = {
     "config": {"protocol", *PURE},
     "edge": {"protocol", *PURE},
     "benching": {"protocol", "island"},
-    "shells": {"protocol", *PURE, "orchestrating", "island", "providers", "config", "edge", "benching", "shells"},
+    "evaluating": {"protocol", *PURE},
+    "shells": {
+        "protocol",
+        *PURE,
+        "orchestrating",
+        "island",
+        "providers",
+        "config",
+        "edge",
+        "benching",
+        "evaluating",
+        "shells",
+    },
 }
 IMPURE_MODULES = {"ray", "aiohttp", "httpx", "pydantic", "starlette", "typer", "rich"}
 

@@ -58,13 +58,12 @@ cache: {ttl_s: 0}
         "c.yaml:6:3: backends.net: 'base_url' is missing",
         "c.yaml:6:34: backends.net.model: must be text; found false; put it in quotes",
         "c.yaml:8:20: models.fast.strategy: 'failovr' is not a known strategy; available: 'failover', 'weighted', "
-        "'round_robin', 'least_busy', 'fastest', 'cheapest', 'ensemble'; did you mean 'failover'?",
+        "'round_robin', 'least_busy', 'fastest', 'cheapest', 'ensemble', 'cascade', 'pipeline'; "
+        "did you mean 'failover'?",
         "c.yaml:8:45: models.fast.members[1]: no backend or model is called 'qwn'; did you mean 'qwen'?",
         "c.yaml:8:59: models.fast.quorum: must be at most 2, the number of members; found 5",
         "c.yaml:8:76: models.fast.max_attempts: must be at least 1; found 0",
         "c.yaml:9:20: models.loop.members[0]: a model cannot lead back to itself: loop -> loop",
-        "c.yaml:9:34: models.loop.merge: 'synthesize' is not available in this version; "
-        "available: 'weighted_consensus', 'majority_vote', 'best_of_n'",
         "c.yaml:9:65: models.loop.min_confidence_01: must be at most 1; found 2",
         "c.yaml:10:16: cache.ttl_s: must be more than 0; found 0",
     ]
@@ -73,10 +72,7 @@ cache: {ttl_s: 0}
 @pytest.mark.parametrize(
     ("line", "path"),
     [
-        ("models: {m: {members: [qwen], strategy: cascade}}", "models.m.strategy"),
         ("models: {m: {members: [qwen], strategy: learned}}", "models.m.strategy"),
-        ("models: {m: {members: [qwen], strategy: pipeline}}", "models.m.strategy"),
-        ("models: {m: {members: [qwen], merge: self_consistency}}", "models.m.merge"),
         ("optimizer: {rewrite: shadow}", "optimizer.rewrite"),
         ("tracing: {otlp_endpoint: 'http://127.0.0.1:4317'}", "tracing.otlp_endpoint"),
     ],

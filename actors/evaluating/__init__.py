@@ -1,0 +1,1 @@
+"""How good are merged answers, on questions whose answers are known?"""

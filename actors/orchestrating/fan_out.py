@@ -1,0 +1,86 @@
+"""How are the members of a panel asked, all at once or some at a time, and heard until it has decided?"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
+from typing import Any
+
+from actors.ensembling.merges.self_consistency import SAMPLING_TEMPERATURE
+from actors.ensembling.panel import AskMore, Panel, Wait
+from actors.orchestrating.ending import all_ended
+from actors.protocol.clock import Clock, Deadline
+from actors.protocol.messages import Failure, JsonObject, Outcome
+from actors.protocol.trust import Trust
+from actors.routing.table import ModelRecord
+
+Asked = Callable[[str], Coroutine[Any, Any, Outcome]]
+
+
+async def hear_panel(
+    panel: Panel, ask: Asked, absence: Callable[[str], Failure | None], deadline: Deadline, clock: Clock
+) -> None:
+    """Asks the members that the panel invites and reports what they say, until it waits for nobody any more.
+
+    `absence`: why a member is not asked at all. At the deadline the panel expires. Whoever still runs is cancelled.
+    """
+    started_s = clock.monotonic_s()
+    asked: dict[asyncio.Task[Outcome], str] = {}
+    running: set[asyncio.Task[Outcome]] = set()
+
+    def start(names: Sequence[str]) -> None:
+        for name in names:
+            if (missing := absence(name)) is not None:
+                panel.hear(missing)
+                continue
+            task = asyncio.create_task(ask(name))
+            asked[task] = name
+            running.add(task)
+
+    try:
+        start(panel.invited)
+        while isinstance(step := panel.step(), Wait | AskMore):
+            if isinstance(step, AskMore):
+                panel.invite()
+                start(step.members)
+                continue
+            done, running = await asyncio.wait(
+                running, timeout=deadline.time_left_s(), return_when=asyncio.FIRST_COMPLETED
+            )
+            for task in done:
+                panel.hear(_named(task.result(), asked[task]))
+            if not done:
+                panel.expire((clock.monotonic_s() - started_s) * 1000)
+    finally:
+        await all_ended(asked)
+
+
+def seats_of(model: ModelRecord, weights: dict[str, float], trust: Trust | None) -> list[str]:
+    """The members in the order in which they are asked: each as often as it is sampled; where not all are asked at
+    once, those that count most come first. A cascade keeps its order."""
+    if model.merge == "self_consistency":
+        return [name for name in model.members for _ in range(model.samples)]
+    if model.staged is None or model.strategy == "cascade":
+        return list(model.members)
+    learned = {} if trust is None else trust.weights
+    return sorted(model.members, key=lambda name: -weights.get(name, 1.0) * learned.get(name, 1.0))
+
+
+def stage_of(model: ModelRecord) -> int | None:
+    """How many members are asked at a time; all when `None`."""
+    return 1 if model.strategy == "cascade" else model.staged
+
+
+def wanted_of(model: ModelRecord, body: JsonObject) -> dict[str, object]:
+    """What members are asked for beyond the caller's own request, by parameter of the API."""
+    wanted: dict[str, object] = {}
+    # Which answer is surest can only be told from log probabilities, where no judge is asked.
+    if model.strategy == "cascade" or (model.merge == "best_of_n" and model.judge is None):
+        wanted["logprobs"] = True
+    if model.merge == "self_consistency" and "temperature" not in body:
+        wanted["temperature"] = SAMPLING_TEMPERATURE
+    return wanted
+
+
+def _named(outcome: Outcome, member: str) -> Outcome:
+    """A member's outcome under the member's name, whoever spoke for it."""
+    return outcome if outcome.backend == member else replace(outcome, backend=member)
