@@ -9,12 +9,14 @@ from actors.ensembling.extraction import final_answer
 from actors.ensembling.normalising import canonical_json
 from actors.protocol.messages import Answer, Completion, JsonObject
 
-Flaw = Literal["empty", "refused", "malformed", "truncated"]
+Flaw = Literal["empty", "refused", "malformed", "truncated", "looping"]
 
 Reading = Callable[[str], str | None]
 """Finds the final answer of a reply; `None`: there is none."""
 
-FLAW_FACTORS: Mapping[Flaw, float] = {"empty": 0.01, "refused": 0.1, "malformed": 0.1, "truncated": 0.5}
+FLAW_FACTORS: Mapping[Flaw, float] = {"empty": 0.01, "refused": 0.1, "malformed": 0.1, "truncated": 0.5, "looping": 0.3}
+LOOP_CHARS = 40
+LOOPS = 4  # a list may say a thing three times
 """How much of its weight a flawed answer keeps. Never 0: the only answer there is must be able to win."""
 
 
@@ -122,8 +124,22 @@ def _flaws(completion: Completion, refused: bool, calls: bool, malformed: bool) 
         "empty": not refused and not calls and not completion.text.strip(),
         "malformed": malformed and bool(completion.text.strip()),
         "truncated": completion.finish_reason == "length",
+        "looping": _loops(completion.text),
     }
     return tuple(flaw for flaw, present in found.items() if present)
+
+
+def _loops(text: str) -> bool:
+    """Whether a text ends in one piece of up to 400 characters that is said four times over, 160 characters in all."""
+    end = text[-LOOP_CHARS:]
+    if len(text) < LOOP_CHARS * (LOOPS + 1):
+        return False
+    before = text.rfind(end, 0, len(text) - 1)
+    period = len(text) - LOOP_CHARS - before
+    if before < 0 or period > LOOP_CHARS * 10:
+        return False
+    tail = text[-max(period, LOOP_CHARS) * LOOPS :]
+    return len(tail) >= period * LOOPS and tail[period:] == tail[:-period]
 
 
 def _message(completion: Completion) -> Mapping[str, Any]:

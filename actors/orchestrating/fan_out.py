@@ -46,7 +46,7 @@ async def hear_panel(
             done, running = await asyncio.wait(
                 running, timeout=deadline.time_left_s(), return_when=asyncio.FIRST_COMPLETED
             )
-            for task in done:
+            for task in [task for task in asked if task in done]:  # in panel order, not that of a set
                 panel.hear(_named(task.result(), asked[task]))
             if not done:
                 panel.expire((clock.monotonic_s() - started_s) * 1000)

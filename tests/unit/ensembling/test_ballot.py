@@ -82,3 +82,19 @@ def test_response_format_says_whether_json_is_wanted(response_format: object, ex
 
 def test_texts_of_members_are_not_printed() -> None:
     assert "secret" not in repr(Ballot(0, "a", "secret", "secret"))
+
+
+@pytest.mark.parametrize(
+    ("text", "loops"),
+    [
+        ("It begins well. " + "And so we add them, and the sum is the same as before. " * 6, True),
+        ("ha" * 200, True),
+        ("It begins well. " + "And so we add them, and the sum is the same as before. " * 3, False),
+        ("1. one apple\n2. two apples\n3. three apples\n" * 2 + "The answer is 6.", False),
+        ("short", False),
+    ],
+)
+def test_a_text_that_ends_in_a_loop_is_flawed(text: str, loops: bool) -> None:
+    completion = Completion({}, text, "stop", None)
+
+    assert ("looping" in ballot_of(Answer("a", completion, 1.0)).flaws) == loops
