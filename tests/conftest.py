@@ -4,10 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.support.running_gateway import RunningGateway
 from tests.support.upstream_thread import upstream_in_thread
 from tests.unit.providers.upstream_server import UpstreamServer
+
+settings.register_profile("steady", deadline=None)  # how long an example takes says nothing on a busy machine
+settings.load_profile("steady")
 
 COMPANY = Path(__file__).parent / "support" / "company.yaml"
 KEY = "sk-test-key-of-callers"

@@ -22,7 +22,7 @@ class FailoverHandler:
     Left out are those that cannot take the request, and those that what happened before makes pointless. As long as
     members are left, retries leave one attempt for each of them. Backends that asked to be left alone come last, by
     any request. One that asks for a long wait is asked again after all others have failed; `wait_s` says how long to
-    wait before asking the member that was just given.
+    wait before asking the member that was just given. Members with open breakers are the last resort.
     """
 
     def __init__(self, model: ModelRecord, scene: Scene, view: LocalView) -> None:
@@ -52,6 +52,18 @@ class FailoverHandler:
         for name, until_s in sorted(self._postponed.items(), key=itemgetter(1)):
             self.wait_s = max(0.0, until_s - scene.clock.monotonic_s()) + self._view.rng.uniform(0.0, SPREAD_S)
             if scene.budget.left and self.wait_s < scene.deadline.time_left_s():
+                yield name
+        self.wait_s = 0.0
+        for name in self._shut():
+            if scene.budget.left:
+                yield name
+
+    def _shut(self) -> Iterator[str]:
+        """Members whose breakers are open: to be asked only when all others have failed."""
+        table = self._scene.table
+        for name in capable([name for name in self._model.members if name not in self._members], self._scene):
+            leaves = [table.backends[leaf] for leaf in table.leaves(name)]
+            if any(not leaf.is_revoked and self._scene.may_ask(leaf) for leaf in leaves):
                 yield name
 
     def is_final(self, failure: Failure) -> bool:

@@ -13,7 +13,7 @@ from actors.protocol.clock import Deadline, ManualClock
 from actors.protocol.errors import LLMError
 from actors.providers.scripted import Scripted
 from actors.resilience.retry import AttemptBudget
-from actors.routing.table import BackendRecord, ModelRecord, RoutingTable, Supports
+from actors.routing.table import BackendRecord, Lease, ModelRecord, RoutingTable, Supports
 from tests.shells.test_orchestrator import FAILS, Theatre, request
 
 FIRST = ModelRecord("first", "failover", ["a", "b", "c"])
@@ -208,3 +208,17 @@ async def test_the_next_request_asks_a_member_that_wants_rest_last_until_its_tim
     assert await play.asked() == ("b", ["b"])
     play.clock.advance(30)
     assert await play.asked() == ("a", ["a"])
+
+
+async def test_a_member_with_an_open_breaker_is_asked_when_all_others_have_failed() -> None:
+    theatre = with_backends(theatre_of(a=FAILS, b=FAILS), c={"breaker": "open"})
+
+    assert await backend_of(theatre, calling()) == "c"
+
+
+async def test_a_member_that_was_taken_out_of_service_is_never_asked() -> None:
+    theatre = with_backends(theatre_of(a=FAILS, b=FAILS), c={"lease": Lease(None, None, is_revoked=True)})
+
+    with pytest.raises(LLMError):
+        await theatre.ask("first")
+    assert theatre.providers["c"].stats().calls == 0
