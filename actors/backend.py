@@ -11,6 +11,7 @@ from actors.protocol.clock import SYSTEM_CLOCK, Clock
 from actors.protocol.errors import BackendUnavailable, LLMError
 from actors.protocol.messages import LEASE_VERSION, Call, Chunk, Completion, Pulse
 from actors.protocol.ports import Provider
+from actors.resilience.error_handler import error_aggregator, handle_error
 from actors.routing.book import Book
 from actors.routing.shares import Allowance, Grant, Renewal
 from actors.routing.table import Lease
@@ -127,6 +128,7 @@ class Backend:
             await provider.start()
         except Exception as error:  # the next try must come, whatever a library raises while it loads
             known = isinstance(error, LLMError)
+            error_aggregator.record(handle_error(error, "backend", "load"), "backend", "load")
             self._fault = str(error) if known else f"it could not be loaded ({type(error).__name__})"
             log.error("%s cannot start: %s", self.vitals.name, self._fault, exc_info=None if known else error)
         else:
@@ -138,8 +140,10 @@ class Backend:
         try:
             await provider.probe()
         except LLMError as error:
+            error_aggregator.record(error, "backend", "probe")
             fault = str(error)
         except Exception as error:  # as above
+            error_aggregator.record(handle_error(error, "backend", "probe"), "backend", "probe")
             log.exception("%s fails its probe unexpectedly", self.vitals.name)
             fault = f"its probe failed with {type(error).__name__}"
         if fault is not None and self._fault is None:

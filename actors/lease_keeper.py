@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from actors.orchestrating.holdings import Holding, Holdings
 from actors.protocol.errors import LLMError
+from actors.resilience.error_handler import error_aggregator, handle_error
 from actors.routing.shares import Grant, Renewal
 
 log = logging.getLogger("troupe.leases")
@@ -53,7 +54,8 @@ class LeaseKeeper:
         except LLMError as error:
             log.debug("the share of '%s' is not renewed: %s", holding.backend, error)
             holding.miss()
-        except Exception:  # a bug in one renewal must not end all others
+        except Exception as error:  # a bug in one renewal must not end all others
+            error_aggregator.record(handle_error(error, "backend", "renew"), "backend", "renew")
             log.exception("the share of '%s' could not be renewed", holding.backend)
             holding.miss()
         else:

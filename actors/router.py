@@ -12,6 +12,7 @@ from actors.protocol.clock import SYSTEM_CLOCK, Clock
 from actors.protocol.errors import LLMError
 from actors.protocol.messages import Pulse
 from actors.protocol.trust import Trust
+from actors.resilience.error_handler import ErrorContext
 from actors.routing.strategies import LocalView, best_backend
 from actors.routing.table import BackendRecord, BreakerState, Lease, Measured, ModelRecord, RoutingTable
 
@@ -124,9 +125,10 @@ class Router:
     async def _live(self) -> None:
         while not self.vitals.orphaned():
             try:
-                await self.refresh()
-                await self.watch_supervisor()
-            except Exception:  # whatever a source or Ray raises: the next round must come
+                async with ErrorContext("router", "round"):
+                    await self.refresh()
+                    await self.watch_supervisor()
+            except LLMError:  # whatever a source or Ray raises: the next round must come
                 log.exception("a round of the router failed")
             await asyncio.sleep(REFRESH_EVERY_S)
         log.warning("the router has had no supervisor for a minute and ends itself")

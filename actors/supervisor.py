@@ -11,6 +11,7 @@ from actors.protocol.clock import SYSTEM_CLOCK, Clock, Deadline
 from actors.protocol.errors import LLMError
 from actors.protocol.messages import LEASE_VERSION, ActorState, ActorStatus, Pulse, Role
 from actors.resilience.breaker import BreakersOfRecord
+from actors.resilience.error_handler import ErrorContext
 from actors.resilience.supervision import RestartIntensity, RestartStrategy, also_restarted
 from actors.routing.table import BreakerState
 
@@ -94,6 +95,7 @@ class Child:
             restarts=self.restarts,
             uptime_s=round(pulse.uptime_s, 1) if pulse and self.state in ("alive", "degraded") else None,
             detail=self.detail or (self.last_reason and f"last restart: {self.last_reason}"),
+            errors=pulse.errors if pulse else 0,
         )
 
 
@@ -144,11 +146,23 @@ class Supervisor:
         """Every member of the company with its state, itself first and the replicas last."""
         own = self.vitals.pulse()
         replicas = [
-            ActorStatus(name, "ensemble", "alive", pulse.pid, pulse.node, 0, round(pulse.uptime_s, 1), pulse.detail)
+            ActorStatus(
+                name,
+                "ensemble",
+                "alive",
+                pulse.pid,
+                pulse.node,
+                0,
+                round(pulse.uptime_s, 1),
+                pulse.detail,
+                pulse.errors,
+            )
             for name, (seen_s, pulse) in self._replicas.items()
             if self._is_fresh(seen_s)
         ]
-        myself = ActorStatus("supervisor", "supervisor", "alive", own.pid, own.node, 0, round(own.uptime_s, 1))
+        myself = ActorStatus(
+            "supervisor", "supervisor", "alive", own.pid, own.node, 0, round(own.uptime_s, 1), errors=own.errors
+        )
         return [myself, *(child.status() for child in self._children), *replicas]
 
     async def announce(self, pulse: Pulse) -> Sequence[ActorStatus]:
@@ -202,8 +216,9 @@ class Supervisor:
     async def _live(self) -> None:
         while not self.abandoned():
             try:
-                await self.look_after_all(over_s=self._discipline.probe_every_s / 2)
-            except Exception:  # the root has nobody above it: whatever a probe meets, the next round must come
+                async with ErrorContext("supervisor", "round"):
+                    await self.look_after_all(over_s=self._discipline.probe_every_s / 2)
+            except LLMError:  # the root has nobody above it: whatever a probe meets, the next round must come
                 log.exception("a round of probes failed")
             await asyncio.sleep(self._discipline.probe_every_s / 2)
         log.warning("no replica has been here for %.0f s; the company ends", self._discipline.abandoned_after_s)

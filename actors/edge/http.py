@@ -27,6 +27,7 @@ from actors.edge.report_page import report_page
 from actors.protocol.clock import SYSTEM_CLOCK, Clock
 from actors.protocol.errors import LLMError, MethodNotAllowed, NotFound, Overloaded, UnknownModel
 from actors.protocol.messages import JsonObject
+from actors.resilience.error_handler import error_aggregator
 
 _log = logging.getLogger(__name__)
 
@@ -221,7 +222,9 @@ def _told(error: Exception, request_id: str) -> LLMError:
     if isinstance(error, LLMError):
         return error
     _log.error("request %s failed unexpectedly", request_id, exc_info=error)
-    return internal_error(request_id)
+    failure = internal_error(request_id)
+    error_aggregator.record(failure, "edge", "respond")
+    return failure
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

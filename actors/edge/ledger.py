@@ -8,6 +8,7 @@ from typing import Protocol
 
 from actors.protocol.errors import LLMError
 from actors.protocol.messages import DecisionRecord
+from actors.resilience.error_handler import error_aggregator, handle_error
 from actors.tracing.explanation import without_words
 
 log = logging.getLogger("troupe.ledger")
@@ -93,7 +94,8 @@ class Lane:
         except LLMError as error:
             log.debug("%d records wait for the %s: %s", len(self._waiting), self._reader, error)
             return False
-        except Exception:  # the loop that sends must outlive whatever a batch or a reader does
+        except Exception as error:  # the loop that sends must outlive whatever a batch or a reader does
+            error_aggregator.record(handle_error(error, self._reader, "record"), self._reader, "record")
             log.exception("a batch for the %s could not be sent", self._reader)
             return False
         return True

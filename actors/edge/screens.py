@@ -18,7 +18,7 @@ BREAKER_STYLES = {"closed": "green", "half_open": "yellow", "open": "red"}
 
 def status_tables(status: JsonObject) -> list[Table]:
     """The members of the company, and the backends."""
-    actors = _table("The company", "name", "kind", "state", "pid", "restarts", "up", "detail")
+    actors = _table("The company", "name", "kind", "state", "pid", "restarts", "errors", "up", "detail")
     for actor in status["actors"]:
         actors.add_row(
             actor["name"],
@@ -26,6 +26,7 @@ def status_tables(status: JsonObject) -> list[Table]:
             Text(actor["state"], STATE_STYLES.get(actor["state"], "")),
             _text(actor["pid"]),
             _text(actor["restarts"]),
+            _text(actor.get("errors")),
             _seconds(actor["uptime_s"]),
             _text(actor.get("detail")),
         )

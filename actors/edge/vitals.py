@@ -7,6 +7,7 @@ from pathlib import Path
 
 from actors.protocol.clock import SYSTEM_CLOCK, Clock
 from actors.protocol.messages import Pulse
+from actors.resilience.aggregator import error_aggregator
 
 ORPHANED_AFTER_S = 60.0  # a child whose supervisor has been silent this long ends itself
 
@@ -25,7 +26,17 @@ class Vitals:
         now_s = self._clock.monotonic_s()
         self._probed_s = now_s
         uptime_s = now_s - self._born_s
-        return Pulse(self.name, os.getpid(), socket.gethostname(), uptime_s, healthy, detail, gauges, this_machine())
+        return Pulse(
+            name=self.name,
+            pid=os.getpid(),
+            node=socket.gethostname(),
+            uptime_s=uptime_s,
+            healthy=healthy,
+            detail=detail,
+            gauges=gauges,
+            machine=this_machine(),
+            errors=error_aggregator.total,
+        )
 
     def orphaned(self) -> bool:
         """Whether nobody has probed for `ORPHANED_AFTER_S`."""

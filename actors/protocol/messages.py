@@ -285,6 +285,7 @@ class ActorStatus:
     restarts: int = 0
     uptime_s: float | None = None
     detail: str | None = None
+    errors: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,7 +294,7 @@ class Pulse:
 
     `node` is a name for people; `machine` is the same for two processes only if one can signal the other by its `pid`.
     `shut`: of a replica, the backends that it leaves alone by its own experience; `restarts`: how often each actor was
-    restarted, as far as the replica was told.
+    restarted, as far as the replica was told. `errors`: what the process's own error handler has counted.
     """
 
     name: str
@@ -306,6 +307,7 @@ class Pulse:
     machine: str | None = None
     shut: Sequence[str] = ()
     restarts: Mapping[str, int] = field(default_factory=dict)
+    errors: int = 0
 
 
 def _rounded(share: float | None) -> float | None:
