@@ -35,6 +35,7 @@ class AnyBackend(Section):
     ttft_timeout_s: Seconds = 20.0
     stall_timeout_s: Seconds = 15.0
     max_retries: Whole = Field(2, ge=0, le=100)
+    breaker_failures: Whole = Field(5, ge=0, le=10_000)
     max_concurrency: Whole = Field(64, ge=1, le=100_000)
     rpm: Count | None = None
     tpm: Count | None = None
@@ -54,6 +55,7 @@ class AnyBackend(Section):
             ttft_timeout_s=self.ttft_timeout_s,
             stall_timeout_s=self.stall_timeout_s,
             max_retries=self.max_retries,
+            breaker_failures=self.breaker_failures,
             max_concurrency=self.max_concurrency,
             rpm=self.rpm,
             tpm=self.tpm,

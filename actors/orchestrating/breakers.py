@@ -32,13 +32,17 @@ class Breakers:
         """The backends that this replica has shut by its own experience."""
         return frozenset(name for name, breaker in self._suspects.items() if breaker.is_open)
 
-    def note(self, attempt: Attempt) -> None:
-        """Takes note of how a call ended."""
+    def note(self, attempt: Attempt, failures: int | None = None) -> None:
+        """Takes note of how a call ended; `failures` open this backend's breaker, not as many as the policy says.
+
+        0: nothing does.
+        """
         breaker = self._suspects.get(attempt.backend)
         if breaker is None:
-            if attempt.outcome == "ok" or attempt.outcome == "cancelled":
+            if attempt.outcome == "ok" or attempt.outcome == "cancelled" or failures == 0:
                 return
-            breaker = self._suspects[attempt.backend] = Breaker(self._policy, self._clock)
+            policy = self._policy if failures is None else replace(self._policy, failures=failures)
+            breaker = self._suspects[attempt.backend] = Breaker(policy, self._clock)
         was_trying = breaker.is_trying
         changed = breaker.note(attempt.outcome)
         if breaker.is_quiet:

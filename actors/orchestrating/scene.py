@@ -213,14 +213,14 @@ class Cast:
             RetryPolicy(retries, longest_wait_s=scene.longest_wait_s),
             scene.budget,
             self._rng,
-            report=partial(self._report, scene.attempts),
+            report=partial(self._report, scene.attempts, backend.breaker_failures),
             cost_usd=partial(cost_of, backend),
             clock=scene.clock,
         )
 
-    def _report(self, attempts: list[Attempt], attempt: Attempt) -> None:
+    def _report(self, attempts: list[Attempt], breaker_failures: int, attempt: Attempt) -> None:
         attempts.append(attempt)
-        self._breakers.note(attempt)
+        self._breakers.note(attempt, breaker_failures)
 
     def counted(self, backend: str) -> Counted:
         """A scope in which a call counts as under way."""

@@ -82,6 +82,7 @@ class BackendRecord(Sendable):
     ttft_timeout_s: float = 20.0
     stall_timeout_s: float = 15.0
     max_retries: int = 2
+    breaker_failures: int = 5
     max_concurrency: int = 64
     rpm: float | None = None
     tpm: float | None = None

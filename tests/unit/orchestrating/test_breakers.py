@@ -77,3 +77,10 @@ def test_a_backend_whose_probes_fail_is_not_tried(replica: Replica) -> None:
     replica.fails()
     replica.clock.advance(1.0)
     assert replica.states(breaker="open", trial=None) == ["open", "closed"]
+
+
+def test_a_backend_has_its_own_number_of_failures_and_with_none_it_is_never_left_alone(replica: Replica) -> None:
+    for _ in range(9):
+        replica.breakers.note(Attempt("a", "timeout", 1.0), 0)
+    replica.breakers.note(Attempt("b", "timeout", 1.0), 1)
+    assert replica.states() == ["closed", "open"]
