@@ -14,13 +14,13 @@ from actors.tracing.usage import Account, Consumption
 
 DECISIONS_KEPT: Final = 10_000
 PRUNE_EVERY: Final = 1_000
-VERSION: Final = 1
+VERSION: Final = 2
 
 _SCHEMA: Final = (
-    """CREATE TABLE IF NOT EXISTS decisions (
+    "DROP TABLE IF EXISTS decisions",
+    """CREATE TABLE IF NOT EXISTS batches (
         seq INTEGER PRIMARY KEY,
-        request_id TEXT NOT NULL UNIQUE,
-        record TEXT             -- JSON without any prompt or answer; NULL where only the id is remembered
+        records BLOB NOT NULL   -- JSON: request id -> record without a word of its text, null where it was not sampled
     )""",
     """CREATE TABLE IF NOT EXISTS usage (
         day TEXT NOT NULL, model TEXT NOT NULL, key TEXT NOT NULL,
@@ -51,10 +51,13 @@ class Archive:
                 ":memory:" if path is None else path, timeout=5.0, isolation_level=None, check_same_thread=False
             )
             self._prepare()
-            ids = self._connection.execute("SELECT request_id FROM decisions ORDER BY seq").fetchall()
+            batches = self._connection.execute("SELECT seq, records FROM batches ORDER BY seq").fetchall()
         except (OSError, sqlite3.Error) as error:
             raise TracerError(f"The tracer's file {path} cannot be used ({error}).") from None
-        self._ids: OrderedDict[str, None] = OrderedDict.fromkeys(row[0] for row in ids)
+        self._batch_of: OrderedDict[str, int] = OrderedDict()
+        for seq, records in batches:
+            self._batch_of.update(dict.fromkeys(orjson.loads(records), seq))
+        self._forget_oldest()
 
     def close(self) -> None:
         """Safe to call twice."""
@@ -62,19 +65,19 @@ class Archive:
 
     def knows(self, request_id: str) -> bool:
         """Whether it is one of the last requests: a batch that was not acknowledged is sent again."""
-        return request_id in self._ids
+        return request_id in self._batch_of
 
     def commit(
         self, decisions: Sequence[tuple[str, JsonObject | None]], accounts: Mapping[Account, Consumption]
     ) -> None:
-        """Writes finished requests and their accounts' new sums together, so that neither counts without the other."""
+        """Writes finished requests and their accounts' new sums together, so that neither counts without the other.
+
+        A batch is one row: a row for each request would cost more than all the rest of what the tracer does with it.
+        """
         execute = self._connection.execute
         try:
             execute("BEGIN IMMEDIATE")
-            self._connection.executemany(
-                "INSERT OR IGNORE INTO decisions (request_id, record) VALUES (?, ?)",
-                [(name, None if record is None else orjson.dumps(record).decode()) for name, record in decisions],
-            )
+            written = execute("INSERT INTO batches (records) VALUES (?)", (orjson.dumps(dict(decisions)),))
             self._connection.executemany(
                 "INSERT OR REPLACE INTO usage VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
@@ -85,19 +88,22 @@ class Archive:
             self._since_pruning += len(decisions)
             if self._since_pruning >= PRUNE_EVERY:
                 self._since_pruning = 0
-                execute("DELETE FROM decisions WHERE seq <= (SELECT MAX(seq) FROM decisions) - ?", (self._kept,))
+                oldest = next(iter(self._batch_of.values()), 0)
+                execute("DELETE FROM batches WHERE seq < ?", (oldest,))
             execute("COMMIT")
         except sqlite3.Error as error:
             self._roll_back()
             raise TracerError(f"The tracer's file cannot be written ({error}).") from None
-        self._ids.update((name, None) for name, _ in decisions)
-        while len(self._ids) > self._kept:
-            self._ids.popitem(last=False)
+        self._batch_of.update((name, written.lastrowid or 0) for name, _ in decisions)
+        self._forget_oldest()
 
     def decision(self, request_id: str) -> JsonObject | None:
         """One of the last requests' records, `None` where it is unknown or was not sampled."""
-        row = self._connection.execute("SELECT record FROM decisions WHERE request_id = ?", (request_id,)).fetchone()
-        found: JsonObject | None = None if row is None or row[0] is None else orjson.loads(row[0])
+        seq = self._batch_of.get(request_id)
+        if seq is None:
+            return None
+        (records,) = self._connection.execute("SELECT records FROM batches WHERE seq = ?", (seq,)).fetchone()
+        found: JsonObject | None = orjson.loads(records)[request_id]
         return found
 
     def usage(self) -> Iterable[tuple[Account, Consumption]]:
@@ -131,6 +137,10 @@ class Archive:
         for statement in _SCHEMA:
             self._connection.execute(statement)
         self._connection.execute(f"PRAGMA user_version = {VERSION}")
+
+    def _forget_oldest(self) -> None:
+        while len(self._batch_of) > self._kept:
+            self._batch_of.popitem(last=False)
 
     def _roll_back(self) -> None:
         if self._connection.in_transaction:

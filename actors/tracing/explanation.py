@@ -1,6 +1,6 @@
 """Why was this answered that way? One decision record as JSON, without a word of the question or the answer."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from actors.protocol.messages import Attempt, DecisionRecord, EnsembleReport, JsonObject
 
@@ -52,10 +52,11 @@ def explanation(record: DecisionRecord) -> JsonObject:
 
 
 def _attempt(attempt: Attempt) -> JsonObject:
+    used = attempt.usage
     return attempt.as_json() | {
         "ttft_ms": attempt.ttft_ms,
         "cost_usd": attempt.cost_usd,
-        "usage": None if attempt.usage is None else asdict(attempt.usage),
+        "usage": None if used is None else used.as_json() | {"estimated": used.estimated},
     }
 
 

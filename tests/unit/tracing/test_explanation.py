@@ -31,7 +31,7 @@ def test_each_attempt_has_its_time_its_price_and_its_tokens() -> None:
             "latency_ms": 98.0,
             "ttft_ms": 10.0,
             "cost_usd": 0.25,
-            "usage": {"prompt_tokens": 3, "completion_tokens": 1, "estimated": True},
+            "usage": {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4, "estimated": True},
         }
     ]
     assert (told["upstream_ms"], told["excluded"]) == (98.0, [{"backend": "f", "reason": "no vision"}])
