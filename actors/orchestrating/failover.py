@@ -39,16 +39,18 @@ class FailoverHandler:
         if self._view.resting:
             self._members = rested_first(self._members, scene.table, self._view, scene.clock.monotonic_s())
         members = capable(self._members, scene)
-        kept_by_others = scene.budget.kept
+        kept = 0  # of the attempts that the whole request keeps; other groups of it keep theirs at the same time
         try:
             for place, name in enumerate(members):
                 if not any(scene.may_ask(scene.table.backends[leaf]) for leaf in scene.table.leaves(name)):
                     continue
-                scene.budget.kept = kept_by_others + len(members) - place - 1
+                left = len(members) - place - 1
+                scene.budget.kept += left - kept
+                kept = left
                 scene.report = None  # that of a member which failed
                 yield name
         finally:
-            scene.budget.kept = kept_by_others
+            scene.budget.kept -= kept
         for name, until_s in sorted(self._postponed.items(), key=itemgetter(1)):
             self.wait_s = max(0.0, until_s - scene.clock.monotonic_s()) + self._view.rng.uniform(0.0, SPREAD_S)
             if scene.budget.left and self.wait_s < scene.deadline.time_left_s():
