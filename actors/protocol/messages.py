@@ -1,4 +1,8 @@
-"""What do the parts of the company say to each other about one request?"""
+"""What do the parts of the company say to each other about one request?
+
+Nobody changes a message. Those of which every request makes several are not frozen all the same: that would triple
+what it costs to make one, here and where it arrives.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +15,7 @@ JsonObject = dict[str, Any]
 """A JSON object that is passed on whole: its keys belong to the OpenAI API or to an upstream, not to us."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Usage(Sendable):
     """Tokens that one or several calls consumed. `estimated` where no upstream counted them."""
 
@@ -38,7 +42,7 @@ class Usage(Sendable):
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """One question to one model.
 
@@ -56,7 +60,7 @@ class Call:
         return Call(self.request_id, {**self.body, **parameters}, self.time_left_s)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Completion:
     """A whole answer of one model.
 
@@ -85,7 +89,7 @@ class Chunk(NamedTuple):
     is_plain: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """An ensemble member's success: what it said, how long it took, what it cost (`None`: no price is known)."""
 
@@ -100,7 +104,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Sendable):
     """An ensemble member's failure, as a value. `message` is fit for the caller: no secret, no prompt text."""
 
     backend: str
@@ -140,7 +144,7 @@ AttemptOutcome = Literal["ok", "cancelled"] | str
 """`ok`, `cancelled`, or the `code` of the error."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Attempt(Sendable):
     """One upstream call that a request caused."""
 
@@ -155,8 +159,8 @@ class Attempt(Sendable):
         return {"backend": self.backend, "outcome": self.outcome, "latency_ms": round(self.latency_ms, 3)}
 
 
-@dataclass(frozen=True, slots=True)
-class Vote:
+@dataclass(slots=True)
+class Vote(Sendable):
     """How one member's answer counted in a merge.
 
     `weight` is its share of all votes, 0..1; `answer` the extracted final answer, `None` when it cast no vote;
@@ -177,8 +181,8 @@ class Vote:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class EnsembleReport:
+@dataclass(slots=True)
+class EnsembleReport(Sendable):
     """How the answers of an ensemble became one: the `ensemble` object of the reply."""
 
     asked: int
@@ -211,7 +215,7 @@ class EnsembleReport:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class DecisionRecord(Sendable):
     """What one request led to: sent to the optimizer and the tracer when it ends, kept for feedback.
 

@@ -1,8 +1,8 @@
 """Why was this answered that way? One decision record as JSON, without a word of the question or the answer."""
 
-from dataclasses import replace
+from copy import copy
 
-from actors.protocol.messages import Attempt, DecisionRecord, EnsembleReport, JsonObject
+from actors.protocol.messages import Attempt, DecisionRecord, EnsembleReport, JsonObject, Vote
 
 
 def without_words(record: DecisionRecord) -> DecisionRecord:
@@ -11,11 +11,18 @@ def without_words(record: DecisionRecord) -> DecisionRecord:
     if ensemble is None:
         return record
     letters: dict[str, str] = {}
-    votes = [
-        vote if vote.answer is None else replace(vote, answer=letters.setdefault(vote.answer, _letter(len(letters))))
+    told = copy(record)
+    told.ensemble = copy(ensemble)
+    told.ensemble.votes = [
+        Vote(
+            vote.backend,
+            None if vote.answer is None else letters.setdefault(vote.answer, _letter(len(letters))),
+            vote.weight,
+            vote.confidence_01,
+        )
         for vote in ensemble.votes
     ]
-    return replace(record, ensemble=replace(ensemble, votes=votes))
+    return told
 
 
 def explanation(record: DecisionRecord) -> JsonObject:
