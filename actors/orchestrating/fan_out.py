@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from actors.ensembling.merges.self_consistency import SAMPLING_TEMPERATURE
 from actors.ensembling.panel import AskMore, Panel, Wait
@@ -25,7 +26,6 @@ async def hear_panel(
     """
     started_s = clock.monotonic_s()
     asked: dict[asyncio.Task[Outcome], str] = {}
-    running: set[asyncio.Task[Outcome]] = set()
 
     def start(names: Sequence[str]) -> None:
         for name in names:
@@ -34,24 +34,68 @@ async def hear_panel(
                 continue
             task = asyncio.create_task(ask(name))
             asked[task] = name
-            running.add(task)
+            task.add_done_callback(arrivals.arrived)
 
-    try:
-        start(panel.invited)
-        while isinstance(step := panel.step(), Wait | AskMore):
-            if isinstance(step, AskMore):
-                panel.invite()
-                start(step.members)
-                continue
-            done, running = await asyncio.wait(
-                running, timeout=deadline.time_left_s(), return_when=asyncio.FIRST_COMPLETED
-            )
-            for task in [task for task in asked if task in done]:  # in panel order, not that of a set
-                panel.hear(_named(task.result(), asked[task]))
-            if not done:
-                panel.expire((clock.monotonic_s() - started_s) * 1000)
-    finally:
-        await all_ended(asked)
+    with Arrivals(deadline.time_left_s()) as arrivals:
+        try:
+            start(panel.invited)
+            while isinstance(step := panel.step(), Wait | AskMore):
+                if isinstance(step, AskMore):
+                    panel.invite()
+                    start(step.members)
+                    continue
+                done = await arrivals.next()
+                for task in done:
+                    panel.hear(_named(task.result(), asked[task]))
+                if not done:
+                    panel.expire((clock.monotonic_s() - started_s) * 1000)
+        finally:
+            await all_ended(asked)
+
+
+class Arrivals:
+    """A scope that hands out tasks as they end, none when `limit_s` have passed since it was entered.
+
+    `asyncio.wait` would hang a callback on every task, and set a timer, for each task that ends.
+    """
+
+    __slots__ = ("_ended", "_is_late", "_limit_s", "_timer", "_woken")
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._ended: list[asyncio.Task[Outcome]] = []
+        self._is_late = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._woken: asyncio.Future[None] | None = None
+
+    def arrived(self, task: "asyncio.Task[Outcome]") -> None:
+        """To be called when a task has ended."""
+        self._ended.append(task)
+        self._wake()
+
+    async def next(self) -> "Sequence[asyncio.Task[Outcome]]":
+        """The tasks that ended since the last time, at least one unless time is up."""
+        if not self._ended and not self._is_late:
+            self._woken = asyncio.get_running_loop().create_future()
+            await self._woken
+        ended, self._ended = self._ended, []
+        return ended
+
+    def __enter__(self) -> Self:
+        self._timer = asyncio.get_running_loop().call_later(max(0.0, self._limit_s), self._expire)
+        return self
+
+    def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _expire(self) -> None:
+        self._is_late = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._woken is not None and not self._woken.done():
+            self._woken.set_result(None)
 
 
 def seats_of(model: ModelRecord, weights: dict[str, float], trust: Trust | None) -> list[str]:
