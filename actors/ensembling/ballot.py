@@ -27,7 +27,7 @@ class Seat(NamedTuple):
     prior_weight: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, since every request makes several
 class Ballot:
     """One answer, as merges see it.
 

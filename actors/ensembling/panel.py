@@ -59,7 +59,7 @@ class Failed:
 Step = Wait | AskMore | AskJudge | Done | Failed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, since every request makes one
 class PanelRules:
     """How one ensemble decides. `weights`: per backend, at least 0, 1 where unnamed. `quorum`: answers that make a
     result whole, a majority of the members when `None`. `judged`: a judge can be asked, if the merge wants one;

@@ -8,7 +8,7 @@ from actors.ensembling.ballot import Ballot, Seat
 from actors.protocol.messages import Vote
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, since every request makes several
 class Decided:
     """A winner. `votes`: one per ballot in panel order, weights sum to 1; `support_01`: the winning answer's share.
 

@@ -17,7 +17,7 @@ ABSTAINED = 0.1  # what a reply without a final answer still counts where the qu
 _TIE = 12  # decimals of a share: closer than that is rounding, and a tie
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, since every request makes several
 class Tally:
     """The count of one set of weights. `shares`: one per ballot, sum to 1; `groups`: ballots that say the same."""
 
