@@ -1,7 +1,7 @@
 """What does an OpenAI-compatible upstream's answer say, and is it whole?"""
 
 from math import fsum
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -40,7 +40,7 @@ class StreamReading:
     `is_whole`: every choice that was begun has said why it finished.
     """
 
-    __slots__ = ("_backend", "_finished", "_open", "_refusals", "_skipped", "begun", "ended")
+    __slots__ = ("_backend", "_finished", "_mould", "_open", "_refusals", "_skipped", "begun", "ended", "is_whole")
 
     def __init__(self, backend: str, refusals: Refusals) -> None:
         self._backend = backend
@@ -48,12 +48,10 @@ class StreamReading:
         self._open: set[int] = set()
         self._finished: set[int] = set()
         self._skipped = False
+        self._mould: Mould | None = None
         self.begun = False
         self.ended = False
-
-    @property
-    def is_whole(self) -> bool:
-        return bool(self._open) and self._open == self._finished
+        self.is_whole = False
 
     def chunk(self, event: ServerEvent) -> Chunk | None:
         """The event as a chunk; `None` for the one that ends the stream, and for a broken one that says nothing.
@@ -61,6 +59,8 @@ class StreamReading:
         Raises `BackendError`s.
         """
         data = event.data
+        if self._mould is not None and (said := self._mould.text_of(data)) is not None and not event.name:
+            return Chunk(data, said)
         if data.strip() == b"[DONE]":
             self.ended = True
             return None
@@ -91,7 +91,11 @@ class StreamReading:
                     reason = choice_reason if index == 0 else reason
         except (TypeError, AttributeError):
             raise MalformedAnswer(f"'{self._backend}' sent an event that is not a chunk.", self._backend) from None
-        return Chunk(data, text, reason, usage_of(parsed) if parsed.get("usage") else None, plain)
+        self.is_whole = bool(self._open) and self._open == self._finished
+        usage = usage_of(parsed) if parsed.get("usage") else None
+        is_common = text and plain and not reason and not usage and len(parsed["choices"]) == 1
+        self._mould = Mould.of(data, text) if is_common else None
+        return Chunk(data, text, reason, usage, plain)
 
     def end(self) -> None:
         """To be called at the end of the stream. Raises `MalformedAnswer` if the answer is not whole.
@@ -107,6 +111,40 @@ class StreamReading:
             raise _broken(choice, self._backend, self._refusals)
         self._finished.add(index)
         self.begun = True
+
+
+class Mould(NamedTuple):
+    """What stands before and after the text of an event: one that differs in nothing else need not be parsed.
+
+    Most events of a stream differ from the one before in their text alone.
+    """
+
+    before: bytes
+    after: bytes
+
+    @classmethod
+    def of(cls, data: bytes, text: str) -> "Mould | None":
+        """That of an event whose one choice says nothing but `text`; `None` where it cannot be told for certain."""
+        for opening in (b'"content":"', b'"content": "'):
+            before, found, after = data.partition(opening + text.encode() + b'"')
+            if found and data.count(b'"content"') == 1:
+                return cls(before + opening, b'"' + after)
+        return None
+
+    def text_of(self, data: bytes) -> str | None:
+        """The text of an event of the same mould; `None` for any other, and where the text holds what JSON escapes."""
+        before, after = self
+        inside = len(data) - len(after)
+        if inside < len(before) or not data.startswith(before) or not data.endswith(after):
+            return None
+        raw = data[len(before) : inside]
+        if b'"' in raw or b"\\" in raw:
+            return None
+        try:
+            text = raw.decode()
+        except UnicodeDecodeError:
+            return None
+        return text if text.isprintable() else None
 
 
 def is_plain(choice: JsonObject) -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from urllib.parse import urlsplit, urlunsplit
 
 import orjson
@@ -78,15 +78,17 @@ class OpenAI:
 
     async def stream(self, call: Call) -> AsyncIterator[Chunk]:
         """The answer's events as they come. Raises `BackendError`s, also for a stream that ends before its answer."""
-        with Patience(self._name, self._ttft_timeout_s, call.time_left_s, self._clock) as patience:
+        with closing(Patience(self._name, self._ttft_timeout_s, call.time_left_s, self._clock)) as patience:
             response = await self._open_stream(call, patience)
             try:
                 events = EventReader(self._name)
                 reading = StreamReading(self._name, self._refusals)
+                silence_s = min(self._stall_timeout_s, USAGE_WITHIN_S)  # after the last word only the usage may come
                 noise_bytes = 0  # what came since something of the answer did
                 while not reading.ended:
                     try:
-                        part = await patience.wait_for(response.read_part())
+                        with patience:
+                            part = await response.read_part()
                     except BackendError:
                         if reading.is_whole:
                             return
@@ -96,7 +98,7 @@ class OpenAI:
                         chunk = reading.chunk(event)
                         if chunk is not None:
                             if reading.begun:
-                                patience.renew(self._silence_s(reading))
+                                patience.renew(silence_s if reading.is_whole else self._stall_timeout_s)
                                 noise_bytes = 0
                             yield chunk
                         elif reading.ended:
@@ -127,17 +129,15 @@ class OpenAI:
         """Closes all connections, those of running calls as well."""
         await self._upstream.aclose()
 
-    def _silence_s(self, reading: StreamReading) -> float:
-        """How long the next event may take: after the last word there is only the usage to come, or nothing."""
-        return min(self._stall_timeout_s, USAGE_WITHIN_S) if reading.is_whole else self._stall_timeout_s
-
     async def _open_stream(self, call: Call, patience: Patience) -> UpstreamResponse:
         asks_usage = self._asks_usage
         options: JsonObject = {"stream_options": {"include_usage": True}} if asks_usage else {}
-        response = await patience.wait_for(self._upstream.open(self._chat(call.body, stream=True, **options)))
+        with patience:
+            response = await self._upstream.open(self._chat(call.body, stream=True, **options))
         if _is_stream(response):
             return response
-        body = await patience.wait_for(_reason(response))
+        with patience:
+            body = await _reason(response)
         if asks_usage and 400 <= response.status < 500 and b"stream_options" in body:
             self._asks_usage = False
             return await self._open_stream(call, patience)
