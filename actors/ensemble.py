@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Protocol
 
@@ -20,7 +20,7 @@ from actors.orchestrating.breakers import Breakers
 from actors.orchestrator import Orchestrator
 from actors.protocol.clock import SYSTEM_CLOCK, Clock
 from actors.protocol.errors import LLMError, Overloaded, SupervisorError
-from actors.protocol.messages import ActorStatus, DecisionRecord, Feedback, JsonObject, Outcome, Pulse
+from actors.protocol.messages import ActorStatus, CompanyStatus, DecisionRecord, Feedback, JsonObject, Outcome, Pulse
 from actors.protocol.streams import Closeable, HandedOn
 from actors.routing.table import BackendRecord, RoutingTable
 
@@ -42,7 +42,7 @@ class Links(Protocol):
     def namespace(self) -> str: ...
     async def raise_root(self) -> None: ...
     async def newer_table(self, known_version: int, wait_s: float) -> RoutingTable | None: ...
-    async def announce(self, pulse: Pulse, timeout_s: float) -> Sequence[ActorStatus]: ...
+    async def announce(self, pulse: Pulse, timeout_s: float) -> CompanyStatus: ...
     async def record_decisions(self, records: Sequence[DecisionRecord]) -> None: ...
     async def trace(self, records: Sequence[DecisionRecord], dropped: int) -> None: ...
     async def feedback(self, feedback: Feedback) -> JsonObject: ...
@@ -86,7 +86,7 @@ class Ensemble:
         self.observatory = Observatory(links, ledger.flush_measurements, self.status)
         self._clock = clock
         self._created_s = int(clock.wall_s())
-        self._company: Sequence[ActorStatus] = ()
+        self._company = CompanyStatus()
         self._table_is_published = False
         self._has_been_ready = False
         self._max_in_flight = max_in_flight
@@ -213,14 +213,13 @@ class Ensemble:
         try:
             self._company = await self._links.announce(self._pulse(), STATUS_PATIENCE_S)
         except LLMError:
-            self._company = [_supervisor_missing(status) for status in self._company]
+            self._company = replace(self._company, actors=[_supervisor_missing(one) for one in self._company.actors])
         return {
             "address": self._links.address,
             "namespace": self._links.namespace,
             "version": self._table.version,
-            "actors": [
-                {name: getattr(status, name) for name in ActorStatus.__dataclass_fields__} for status in self._company
-            ],
+            "actors": [asdict(status) for status in self._company.actors],
+            "decisions": [asdict(ruling) for ruling in self._company.rulings],
             "backends": [self._backend_status(backend) for backend in self._table.backends.values()],
         }
 
@@ -265,7 +264,7 @@ class Ensemble:
     def _incomplete_because(self) -> str | None:
         if not self._table_is_published:
             return "waiting for the routing table"
-        backends = {status.name: status.state for status in self._company if status.kind == "backend"}
+        backends = {status.name: status.state for status in self._company.actors if status.kind == "backend"}
         if not backends:
             return "waiting for the supervisor"
         undecided = [name for name, state in backends.items() if state == "starting"]
@@ -348,7 +347,7 @@ class Ensemble:
 
     def _pulse(self) -> Pulse:
         pulse = self.vitals.pulse(in_flight=float(self._in_flight), draining=float(self._table.draining))
-        restarts = {status.name: status.restarts for status in self._company if status.restarts}
+        restarts = {status.name: status.restarts for status in self._company.actors if status.restarts}
         return replace(pulse, shut=sorted(self._breakers.shut), restarts=restarts)
 
 

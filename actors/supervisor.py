@@ -9,10 +9,11 @@ from typing import Protocol
 from actors.edge.vitals import Vitals
 from actors.protocol.clock import SYSTEM_CLOCK, Clock, Deadline
 from actors.protocol.errors import LLMError
-from actors.protocol.messages import LEASE_VERSION, ActorState, ActorStatus, Pulse, Role
+from actors.protocol.messages import LEASE_VERSION, ActorStatus, CompanyStatus, Pulse, Role
 from actors.resilience.breaker import BreakersOfRecord
+from actors.resilience.child import Child
 from actors.resilience.error_handler import ErrorContext
-from actors.resilience.supervision import RestartIntensity, RestartStrategy, also_restarted
+from actors.resilience.supervision import Chronicle, RestartIntensity, RestartStrategy, also_restarted
 from actors.routing.table import BreakerState
 
 log = logging.getLogger("troupe.supervisor")
@@ -52,53 +53,6 @@ class Company(Protocol):
     async def drain(self) -> None: ...
 
 
-@dataclass(slots=True)
-class Child:
-    """What is known of one actor: `pulse` is its present process's last, `pid` that of the last process that answered.
-
-    Times are readings of the supervisor's clock.
-    """
-
-    role: Role
-    changed_s: float
-    intensity: RestartIntensity
-    state: ActorState = "starting"
-    pulse: Pulse | None = None
-    pid: int | None = None
-    strikes: int = 0
-    restarts: int = 0
-    is_restarted_by_us: bool = False
-    detail: str | None = None
-    last_reason: str | None = None
-
-    def become(self, state: ActorState, now_s: float, detail: str | None = None) -> None:
-        if state != self.state:
-            log.info("%s: %s -> %s%s", self.role.name, self.state, state, f" ({detail})" if detail else "")
-            self.changed_s = now_s
-            if state == "restarting":
-                self.last_reason = detail
-        self.state, self.detail = state, detail
-
-    @property
-    def is_unfit(self) -> bool:
-        """Whether others should be asked instead; at its first start a model is waited for."""
-        return self.state in _UNFIT or (self.state == "starting" and self.restarts > 0)
-
-    def status(self) -> ActorStatus:
-        pulse = self.pulse
-        return ActorStatus(
-            name=self.role.name,
-            kind=self.role.kind,
-            state=self.state,
-            pid=pulse.pid if pulse else None,
-            node=pulse.node if pulse else None,
-            restarts=self.restarts,
-            uptime_s=round(pulse.uptime_s, 1) if pulse and self.state in ("alive", "degraded") else None,
-            detail=self.detail or (self.last_reason and f"last restart: {self.last_reason}"),
-            errors=pulse.errors if pulse else 0,
-        )
-
-
 class Supervisor:
     """The supervision tree of one gateway: one child per role, in two groups, with a restart intensity for each child.
 
@@ -123,6 +77,7 @@ class Supervisor:
             Child(role, clock.monotonic_s(), RestartIntensity(discipline.max_restarts, discipline.window_s))
             for role in roles
         ]
+        self._chronicle = Chronicle(clock)
         self._replicas: dict[str, tuple[float, Pulse]] = {}
         self._visited_s = clock.monotonic_s()
         self._breakers = BreakersOfRecord()
@@ -165,7 +120,7 @@ class Supervisor:
         )
         return [myself, *(child.status() for child in self._children), *replicas]
 
-    async def announce(self, pulse: Pulse) -> Sequence[ActorStatus]:
+    async def announce(self, pulse: Pulse) -> CompanyStatus:
         """Takes a replica's sign of life, returns the status; a replica that falls silent disappears from it.
 
         What it has shut by its own experience is shut for all others at once.
@@ -180,9 +135,9 @@ class Supervisor:
             del self._replicas[name]
             self._breakers.forget(name)
         if self._breakers.holders != known:
-            log.warning("shut by replicas: %s", self._breakers.holders or "none")
+            self._note_breakers(known, self._breakers.holders)
             await self._tell_router()
-        return await self.status()
+        return CompanyStatus(await self.status(), self._chronicle.rulings)
 
     async def pulse(self) -> Pulse:
         """The answer to a probe by the router."""
@@ -271,7 +226,7 @@ class Supervisor:
         child.strikes += 1
         if child.strikes < self._discipline.strikes:
             return
-        log.warning("%s hangs and is replaced", child.role.name)
+        self._chronicle.note(child.role.name, "replaced", "it did not answer its probes")
         # Of a process that has never answered, only Ray knows which one it is.
         last, child.pulse, child.strikes = child.pulse, None, 0
         child.become("restarting", now_s, "it did not answer its probes")
@@ -283,21 +238,22 @@ class Supervisor:
         if child.state != "restarting":
             child.become("restarting", now_s, "its process ended")
         elif now_s - child.changed_s > self._discipline.recreate_after_s:
-            log.warning("%s does not come back by itself and is created again", child.role.name)
+            self._chronicle.note(child.role.name, "created again", "it did not come back by itself")
             child.changed_s = now_s
             self._company.raise_actor(child.role)
 
     def _on_restart(self, child: Child, now_s: float) -> None:
         child.restarts += 1
-        log.warning("%s was restarted (%d times so far)", child.role.name, child.restarts)
+        why = child.last_reason or "its process ended"
+        self._chronicle.note(child.role.name, "restarted", f"{why} (restart {child.restarts})")
         if child.is_restarted_by_us:  # with another, which has had its consequences
             child.is_restarted_by_us = False
         elif child.intensity.note(now_s):
             self._restart_others(child, now_s)
         else:
-            reason = f"given up after {child.intensity.recent} restarts in {self._discipline.window_s:.0f} s"
-            log.error("%s is %s", child.role.name, reason)
-            child.become("dead", now_s, reason)
+            reason = f"{child.intensity.recent} restarts in {self._discipline.window_s:.0f} s"
+            self._chronicle.note(child.role.name, "given up", reason, logging.ERROR)
+            child.become("dead", now_s, f"given up after {reason}")
             self._company.dismiss(child.role.name)
 
     def _restart_others(self, failed: Child, now_s: float) -> None:
@@ -309,8 +265,16 @@ class Supervisor:
             child = group[name]
             if child.state != "dead":
                 last, child.pulse, child.is_restarted_by_us = child.pulse, None, True
-                child.become("restarting", now_s, f"{failed.role.name} was restarted")
+                reason = f"{failed.role.name} was restarted"
+                self._chronicle.note(name, "restarted with it", reason)
+                child.become("restarting", now_s, reason)
                 self._company.replace(name, last)
+
+    def _note_breakers(self, before: Mapping[str, str], now: Mapping[str, str]) -> None:
+        for name in sorted(now.keys() - before.keys()):
+            self._chronicle.note(f"backend:{name}", "breaker opened", f"its calls failed at {now[name]}")
+        for name in sorted(before.keys() - now.keys()):
+            self._chronicle.note(f"backend:{name}", "breaker closed", "it answers again")
 
     async def _tell_router(self) -> None:
         backends = {
@@ -348,4 +312,3 @@ class Supervisor:
 
 
 _DRAIN_LOOK_S = 0.05
-_UNFIT: frozenset[ActorState] = frozenset({"degraded", "restarting", "dead"})

@@ -8,7 +8,7 @@ from ray import serve
 
 from actors.edge.ray_ports import BackendPort, OptimizerPort, RouterPort, SupervisorPort, TracerPort
 from actors.edge.ray_stage import Stage, raise_root
-from actors.protocol.messages import ActorStatus, DecisionRecord, Feedback, JsonObject, Pulse, Role
+from actors.protocol.messages import CompanyStatus, DecisionRecord, Feedback, JsonObject, Pulse, Role
 from actors.routing.shares import Grant, Renewal
 from actors.routing.table import RoutingTable
 
@@ -34,7 +34,7 @@ class ReplicaLinks:
     async def newer_table(self, known_version: int, wait_s: float) -> RoutingTable | None:
         return await self._router.newer_table(known_version, wait_s)
 
-    async def announce(self, pulse: Pulse, timeout_s: float) -> Sequence[ActorStatus]:
+    async def announce(self, pulse: Pulse, timeout_s: float) -> CompanyStatus:
         return await self._supervisor.announce(pulse, timeout_s)
 
     async def renew(self, backend: str, renewal: Renewal) -> Grant:

@@ -12,9 +12,9 @@ from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskErro
 
 from actors.protocol.errors import BackendError, BackendUnavailable, LLMError, SupervisorError
 from actors.protocol.messages import (
-    ActorStatus,
     Call,
     Chunk,
+    CompanyStatus,
     Completion,
     DecisionRecord,
     Feedback,
@@ -176,8 +176,8 @@ class SupervisorPort(Remote):
     def __init__(self, namespace: str) -> None:
         super().__init__(SUPERVISOR, namespace)
 
-    async def announce(self, pulse: Pulse, timeout_s: float) -> Sequence[ActorStatus]:
-        status: Sequence[ActorStatus] = await self.call("announce", pulse, timeout_s=timeout_s)
+    async def announce(self, pulse: Pulse, timeout_s: float) -> CompanyStatus:
+        status: CompanyStatus = await self.call("announce", pulse, timeout_s=timeout_s)
         return status
 
 

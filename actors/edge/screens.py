@@ -1,6 +1,7 @@
 """How does a person read what the gateway tells?"""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from threading import Event
 from typing import Any, Protocol
 
@@ -12,12 +13,13 @@ from rich.text import Text
 from actors.protocol.messages import JsonObject
 
 WATCH_EVERY_S = 1.0
+RULINGS_SHOWN = 10
 STATE_STYLES = {"alive": "green", "starting": "yellow", "restarting": "yellow", "degraded": "yellow", "dead": "red"}
 BREAKER_STYLES = {"closed": "green", "half_open": "yellow", "open": "red"}
 
 
 def status_tables(status: JsonObject) -> list[Table]:
-    """The members of the company, and the backends."""
+    """The members of the company, the backends, and the supervisor's last decisions if there were any."""
     actors = _table("The company", "name", "kind", "state", "pid", "restarts", "errors", "up", "detail")
     for actor in status["actors"]:
         actors.add_row(
@@ -41,7 +43,11 @@ def status_tables(status: JsonObject) -> list[Table]:
             _ms(backend["p50_ms"]),
             _ms(backend["p95_ms"]),
         )
-    return [actors, backends]
+    decisions = _table("What the supervisor decided", "at (UTC)", "about", "decision", "reason")
+    for ruling in status.get("decisions", [])[:RULINGS_SHOWN]:
+        at = datetime.fromtimestamp(ruling["at_s"], UTC)
+        decisions.add_row(f"{at:%m-%d %H:%M:%S}", ruling["about"], ruling["decision"], ruling["reason"])
+    return [actors, backends, decisions] if decisions.row_count else [actors, backends]
 
 
 def report_tables(report: JsonObject) -> list[Table]:

@@ -293,6 +293,24 @@ class ActorStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Ruling:
+    """One decision of the supervisor: what it did about whom, and why. `at_s`: seconds since the Unix epoch."""
+
+    at_s: float
+    about: str
+    decision: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CompanyStatus:
+    """Every member of the company, and the supervisor's last decisions, newest first."""
+
+    actors: Sequence[ActorStatus] = ()
+    rulings: Sequence[Ruling] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Pulse:
     """An actor's answer to a probe. `healthy` is false where it lives but cannot do its work; `detail` says why.
 

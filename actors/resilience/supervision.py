@@ -1,11 +1,19 @@
-"""Who is started anew when one process of a group has failed, and when has it failed too often?
+"""Who is started anew when one process of a group has failed, when has it failed too often, and what was decided?
 
 Source: the OTP design principles of Erlang, "Supervisor Behaviour".
 """
 
+import logging
 from collections import deque
 from collections.abc import Sequence
-from typing import Literal
+from typing import Final, Literal
+
+from actors.protocol.clock import Clock
+from actors.protocol.messages import Ruling
+
+log = logging.getLogger("troupe.supervisor")
+
+RULINGS_KEPT: Final = 50
 
 RestartStrategy = Literal["one_for_one", "rest_for_one", "one_for_all"]
 
@@ -43,3 +51,23 @@ class RestartIntensity:
         while now_s - self._restarted_s[0] > self._window_s:
             self._restarted_s.popleft()
         return len(self._restarted_s) <= self._max_restarts
+
+
+class Chronicle:
+    """The last decisions, each of which is also logged."""
+
+    __slots__ = ("_clock", "_rulings")
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._rulings: deque[Ruling] = deque(maxlen=RULINGS_KEPT)
+
+    @property
+    def rulings(self) -> Sequence[Ruling]:
+        """The newest first."""
+        return list(reversed(self._rulings))
+
+    def note(self, about: str, decision: str, reason: str, level: int = logging.WARNING) -> None:
+        """Takes note of what was done about whom."""
+        log.log(level, "%s: %s (%s)", about, decision, reason)
+        self._rulings.append(Ruling(round(self._clock.wall_s(), 3), about, decision, reason))

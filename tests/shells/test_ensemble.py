@@ -15,7 +15,16 @@ from actors.orchestrating.holdings import Holdings
 from actors.orchestrating.scene import Cast
 from actors.orchestrator import Orchestrator
 from actors.protocol.errors import BackendError, NotFound, Overloaded, SupervisorError
-from actors.protocol.messages import ActorStatus, Answer, DecisionRecord, Failure, Feedback, JsonObject, Pulse
+from actors.protocol.messages import (
+    ActorStatus,
+    Answer,
+    CompanyStatus,
+    DecisionRecord,
+    Failure,
+    Feedback,
+    JsonObject,
+    Pulse,
+)
 from actors.providers.scripted import Scripted
 from actors.routing.shares import Grant, Renewal
 from actors.routing.table import BackendRecord, Lease, ModelRecord, RoutingTable
@@ -50,11 +59,11 @@ class FakeLinks:
     async def newer_table(self, known_version: int, wait_s: float) -> RoutingTable | None:
         return await self.tables.get()
 
-    async def announce(self, pulse: Pulse, timeout_s: float) -> Sequence[ActorStatus]:
+    async def announce(self, pulse: Pulse, timeout_s: float) -> CompanyStatus:
         if self.away:
             raise SupervisorError("away")
         self.pulses.append(pulse)
-        return self.company
+        return CompanyStatus(self.company)
 
     async def record_decisions(self, records: Sequence[DecisionRecord]) -> None:
         self.records += records

@@ -317,6 +317,25 @@ async def test_what_one_replica_has_shut_is_shut_for_all_and_tried_by_that_one(
     assert company.told[-1] == {"a": "closed", "b": "closed"}
 
 
+async def test_each_decision_is_told_with_its_reason_the_newest_first(
+    supervisor: Supervisor, company: FakeCompany, clock: ManualClock
+) -> None:
+    await supervisor.look_after_all()
+    company.dead.add("backend:a")
+    await supervisor.look_after_all()
+    company.restart("backend:a")
+    await supervisor.look_after_all()
+
+    await supervisor.announce(Pulse("ensemble:1", 1, "node", 1.0, shut=["b"]))
+    told = await supervisor.announce(Pulse("ensemble:1", 1, "node", 2.0, shut=[]))
+
+    assert [(ruling.about, ruling.decision, ruling.reason) for ruling in told.rulings] == [
+        ("backend:b", "breaker closed", "it answers again"),
+        ("backend:b", "breaker opened", "its calls failed at ensemble:1"),
+        ("backend:a", "restarted", "its process ended (restart 1)"),
+    ]
+
+
 async def test_counts_of_restarts_outlive_the_supervisor_itself(supervisor: Supervisor) -> None:
     await supervisor.announce(Pulse("ensemble:1", 1, "node", 1.0, restarts={"backend:a": 3}))
 

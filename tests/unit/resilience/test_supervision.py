@@ -2,7 +2,8 @@
 
 import pytest
 
-from actors.resilience.supervision import RestartIntensity, RestartStrategy, also_restarted
+from actors.protocol.clock import ManualClock
+from actors.resilience.supervision import RULINGS_KEPT, Chronicle, RestartIntensity, RestartStrategy, also_restarted
 
 GROUP = ("tracer", "optimizer", "router")
 
@@ -30,3 +31,13 @@ def test_restarts_that_are_long_past_are_forgotten() -> None:
     intensity = RestartIntensity(max_restarts=2, window_s=10.0)
     assert [intensity.note(now_s) for now_s in (0.0, 1.0, 10.5, 20.0)] == [True, True, True, True]
     assert intensity.recent == 2
+
+
+def test_only_the_last_decisions_are_kept() -> None:
+    chronicle = Chronicle(ManualClock())
+
+    for number in range(RULINGS_KEPT + 1):
+        chronicle.note("backend:a", "restarted", f"the {number}th time")
+
+    assert len(chronicle.rulings) == RULINGS_KEPT
+    assert chronicle.rulings[0].reason == f"the {RULINGS_KEPT}th time"
