@@ -98,6 +98,7 @@ class Orchestrator:
             budget=AttemptBudget(int(attempts)),
             clock=self._clock,
             max_cost_usd=max_cost_usd,
+            came_s=request.received_s,
         )
 
     async def _live_events(
@@ -203,6 +204,8 @@ class Orchestrator:
             ensemble=scene.report,
             excluded=tuple(scene.excluded.items()),
             key_name=request.key_name,
+            table_version=scene.table.version,
+            unclosed=scene.table.unclosed,
         )
         self._on_finished(record)
         return record

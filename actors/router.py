@@ -11,8 +11,10 @@ from actors.edge.vitals import Vitals
 from actors.protocol.clock import SYSTEM_CLOCK, Clock
 from actors.protocol.errors import LLMError
 from actors.protocol.messages import Pulse
+from actors.protocol.outlook import Outlook
 from actors.protocol.trust import Trust
 from actors.resilience.error_handler import ErrorContext
+from actors.routing.outlook import outlook_of
 from actors.routing.strategies import LocalView, best_backend
 from actors.routing.table import BackendRecord, BreakerState, Lease, Measured, ModelRecord, RoutingTable
 
@@ -32,6 +34,7 @@ class Sources(Protocol):
     async def lease(self, backend: str) -> Lease: ...
     async def supervisor_pulse(self, patience_s: float) -> Pulse: ...
     def replace_supervisor(self, last: Pulse | None) -> None: ...
+    def show_outlook(self, outlook: Outlook) -> None: ...
 
 
 class Router:
@@ -155,6 +158,7 @@ class Router:
         await self._publish(changed)
         if self._unleased:
             await self._publish_leases()
+        self._sources.show_outlook(outlook_of(self._table))  # also an old one: the tracer may have restarted
 
     async def _publish_leases(self) -> None:
         """Asks for the leases that are not known or have changed; a backend that is away is asked again later."""

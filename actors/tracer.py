@@ -12,14 +12,17 @@ from actors.edge.vitals import Vitals
 from actors.protocol.clock import SYSTEM_CLOCK, Clock
 from actors.protocol.errors import TracerError
 from actors.protocol.messages import Attempt, DecisionRecord, JsonObject, Pulse
+from actors.protocol.outlook import Outlook
 from actors.resilience.aggregator import ErrorAggregator
 from actors.routing.table import Measured
 from actors.tracing.aggregates import WINDOWS_S, Aggregates, Key, Measurement
 from actors.tracing.archive import Archive
 from actors.tracing.budgets import BudgetBook
+from actors.tracing.expectations import with_expectations
 from actors.tracing.explanation import explanation
 from actors.tracing.histogram import Histogram
 from actors.tracing.metrics import metrics
+from actors.tracing.outlooks import Outlooks
 from actors.tracing.recorder import measurement_of
 from actors.tracing.records import SpanRecord
 from actors.tracing.report import OVERHEAD, REQUEST, Background, backend_key, performance_report
@@ -75,6 +78,7 @@ class Tracer:
         if saved := self._archive.saved(SNAPSHOT):
             restore(self._aggregates, saved)
             self._started_at_s = saved["started_at_s"]
+        self._outlooks = Outlooks()
         self._backends: dict[str, None] = {}
         self._recent: deque[DecisionRecord] = deque(maxlen=RECENT_KEPT)
         self._failures: deque[DecisionRecord] = deque(maxlen=FAILURES_KEPT)
@@ -129,8 +133,13 @@ class Tracer:
         return self._budgets.lend(holder, held_usd, self._usage)
 
     async def explain(self, request_id: str) -> JsonObject | None:
-        """How one of the last 10,000 requests was answered; `None` for any other."""
-        return self._archive.decision(request_id)
+        """How one of the last 10,000 requests was answered, and what else could be expected then; else `None`."""
+        told = self._archive.decision(request_id)
+        return told and with_expectations(told, self._outlook(told["table_version"]))
+
+    async def note_outlook(self, outlook: Outlook) -> None:
+        """Takes what the newest routing table lets one expect, for those who ask later why it was decided so."""
+        self._outlooks.note(outlook)
 
     async def metrics(self) -> JsonObject:
         """Counters and cumulative buckets for a monitoring system."""
@@ -172,11 +181,18 @@ class Tracer:
         decisions = [
             (request.request_id, explanation(request) if self._is_sampled(request) else None) for request in requests
         ]
+        outlooks = self._outlooks.unwritten({request.table_version for request in requests})
         try:
-            self._archive.commit(decisions, {account: self._usage[account] for account in accounts})
+            self._archive.commit(decisions, {account: self._usage[account] for account in accounts}, outlooks)
         except TracerError:
             self._usage = UsageBook(self._archive.usage())  # the batch comes again
             raise
+        self._outlooks.written(outlooks)
+
+    def _outlook(self, table_version: int) -> Outlook | None:
+        """The latest one up to that version that is known, here or in the file."""
+        known = (self._outlooks.at(table_version), self._archive.outlook(table_version))
+        return max(filter(None, known), key=lambda outlook: outlook.version, default=None)
 
     def _write_log(self, requests: Sequence[DecisionRecord]) -> None:
         if self._request_log is None:

@@ -21,6 +21,7 @@ from actors.protocol.messages import (
     JsonObject,
     Pulse,
 )
+from actors.protocol.outlook import Outlook
 from actors.protocol.sending import Packed
 from actors.protocol.trust import Trust
 from actors.routing.shares import Grant, Renewal
@@ -142,6 +143,9 @@ class TracerPort(Remote):
 
     async def record(self, requests: Sequence[DecisionRecord], spans: Sequence[Any], dropped: int) -> None:
         await self.call("record", Packed(requests), spans, dropped)
+
+    def note_outlook(self, outlook: Outlook) -> None:
+        self.send("note_outlook", Packed(outlook))
 
     async def usage(self, day: str | None) -> JsonObject:
         usage: JsonObject = await self.call("usage", day)

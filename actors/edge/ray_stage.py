@@ -24,6 +24,7 @@ from actors.edge.ray_ports import (
 from actors.edge.vitals import this_machine
 from actors.protocol.errors import LLMError, SupervisorError
 from actors.protocol.messages import Pulse, Role
+from actors.protocol.outlook import Outlook
 from actors.protocol.trust import Trust
 from actors.routing.table import BreakerState, Lease, Measured
 
@@ -125,6 +126,10 @@ class Sources:
     async def lease(self, backend: str) -> Lease:
         lease: Lease = await Remote(backend_actor(backend), self.stage.namespace).call("lease")
         return lease
+
+    def show_outlook(self, outlook: Outlook) -> None:
+        with contextlib.suppress(LLMError):  # a tracer that is away gets the next one
+            TracerPort(self.stage.namespace).note_outlook(outlook)
 
     async def supervisor_pulse(self, patience_s: float) -> Pulse:
         return await self.stage.pulse(SUPERVISOR, patience_s)

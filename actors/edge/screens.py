@@ -100,9 +100,9 @@ def explanation_tables(told: JsonObject) -> list[Table]:
         whole.add_row(key, _text(told[key]))
     for key, value in told["optimizer"].items():
         whole.add_row(key, _text(value))
-    attempts = _table("Attempts", "backend", "outcome", "time", "first token", "USD")
+    attempts = _table("Attempts", "backend", "outcome", "begun after", "time", "first token", "USD")
     for attempt in told["attempts"]:
-        times = (_ms(attempt["latency_ms"]), _ms(attempt["ttft_ms"]))
+        times = (_ms(attempt["started_ms"]), _ms(attempt["latency_ms"]), _ms(attempt["ttft_ms"]))
         attempts.add_row(attempt["backend"], attempt["outcome"], *times, _text(attempt["cost_usd"]))
     for left_out in told["excluded"]:
         attempts.add_row(left_out["backend"], f"not asked: {left_out['reason']}")
@@ -113,7 +113,28 @@ def explanation_tables(told: JsonObject) -> list[Table]:
         for vote in ensemble["votes"]:
             votes.add_row(vote["backend"], _text(vote["answer"]), _share(vote["weight"]), _share(vote["confidence_01"]))
         tables.append(votes)
+    if told["candidates"]:
+        tables += _expectation_tables(told)
     return tables
+
+
+def _expectation_tables(told: JsonObject) -> list[Table]:
+    """Who might have answered, and what else could have been done; by what was known then."""
+    expected = ("USD", "p50", "p95")
+    candidates = _table("Candidates", "backend", "asked", "breaker", "weight", "trust", *expected, "errors")
+    for one in told["candidates"]:
+        figures = (*_expected(one["expected"]), _share(one["expected"]["error_rate_01"]))
+        marks = ("yes" if one["asked"] else "no", Text(one["breaker"], BREAKER_STYLES.get(one["breaker"], "")))
+        candidates.add_row(one["backend"], *marks, _text(one["weight"]), _text(one["trust"]), *figures)
+    roads = _table("Roads not taken", "ask", *expected)
+    for road in told["roads_not_taken"]:
+        roads.add_row(" and ".join(road["ask"]), *_expected(road["expected"]))
+    return [candidates, roads] if told["roads_not_taken"] else [candidates]
+
+
+def _expected(told: JsonObject) -> Sequence[str]:
+    cost_usd = told["cost_usd"]
+    return "–" if cost_usd is None else f"{cost_usd:.6f}", _ms(told["p50_ms"]), _ms(told["p95_ms"])
 
 
 def watched(tables: Callable[[], Sequence[Table]], console: Console) -> None:

@@ -26,6 +26,7 @@ class Scene:
 
     `waiting` is entered whenever it waits for a model. `report` is that of the outermost ensemble, once it has ended.
     `answers`: what the members of that ensemble said.
+    `came_s`: when the request came, on the monotonic clock.
     `shut`: backends that are not asked again for it, since they were silent or refuse us. `too_small`: those for whose
     context it is too long. `excluded`: members that cannot take it at all -> why.
     """
@@ -38,6 +39,7 @@ class Scene:
     budget: AttemptBudget
     clock: Clock
     max_cost_usd: float | None = None
+    came_s: float = 0.0
     attempts: list[Attempt] = field(default_factory=list)
     shut: set[str] = field(default_factory=set)
     too_small: list[BackendRecord] = field(default_factory=list)
@@ -216,6 +218,7 @@ class Cast:
             report=partial(self._report, scene.attempts, backend.breaker_failures),
             cost_usd=partial(cost_of, backend),
             clock=scene.clock,
+            origin_s=scene.came_s,
         )
 
     def _report(self, attempts: list[Attempt], breaker_failures: int, attempt: Attempt) -> None:

@@ -146,7 +146,7 @@ AttemptOutcome = Literal["ok", "cancelled"] | str
 
 @dataclass(slots=True)
 class Attempt(Sendable):
-    """One upstream call that a request caused."""
+    """One upstream call that a request caused. `started_ms`: how long after the request came it was placed."""
 
     backend: str
     outcome: AttemptOutcome
@@ -154,6 +154,7 @@ class Attempt(Sendable):
     ttft_ms: float | None = None
     usage: Usage | None = None
     cost_usd: float | None = None
+    started_ms: float | None = None
 
     def as_json(self) -> JsonObject:
         return {"backend": self.backend, "outcome": self.outcome, "latency_ms": round(self.latency_ms, 3)}
@@ -222,7 +223,9 @@ class DecisionRecord(Sendable):
     It holds no prompt and no answer text. `outcome` is `ok`, `cancelled` or an error code; `overhead_ms` is our own
     time, without the time that was spent waiting for upstreams. `excluded`: members that could not take the request,
     each with the reason. `key_name` names the API key that it came with;
-    `saved_usd` is what the answer had cost that was given again, `None` for a new one.
+    `saved_usd` is what the answer had cost that was given again, `None` for a new one. `table_version` is that of the
+    routing table that it was decided on, and `unclosed` the backends whose breaker was not closed then, each with its
+    state.
     """
 
     request_id: str
@@ -246,6 +249,8 @@ class DecisionRecord(Sendable):
     propensity_01: float = 1.0
     key_name: str | None = None
     saved_usd: float | None = None
+    table_version: int = 0
+    unclosed: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,7 @@ class Trying:
 
     A permit is held until the answer or its stream ends. Waiting for one is not held against the backend: `report` is
     told of each try that reached it, once it has ended, whatever way it ended; `cost_usd` says what a usage costs
-    (`None`: no price is known).
+    (`None`: no price is known). `origin_s`: when the request came, on the monotonic clock.
     """
 
     inner: ModelPort
@@ -101,6 +101,7 @@ class Trying:
     cost_usd: Callable[[Usage], float | None] = field(default=lambda _: None)
     sleep: Sleep = field(default=asyncio.sleep)
     clock: Clock = SYSTEM_CLOCK
+    origin_s: float = 0.0
 
     async def complete(self, call: Call) -> Completion:
         """Raises the last try's error; `Overloaded` when the queue is full or no permit came while there was time."""
@@ -211,7 +212,8 @@ class Try:
         token_s = self._first_text_s or self._first_s
         ttft_ms = None if token_s is None else (token_s - self._started_s) * 1e3
         cost_usd = None if usage is None else by.cost_usd(usage)
-        by.report(Attempt(by.backend, self._outcome(error), latency_ms, ttft_ms, usage, cost_usd))
+        started_ms = (self._started_s - by.origin_s) * 1e3
+        by.report(Attempt(by.backend, self._outcome(error), latency_ms, ttft_ms, usage, cost_usd, started_ms))
 
     def _outcome(self, error: BaseException | None) -> AttemptOutcome:
         if error is None:

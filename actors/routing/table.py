@@ -157,12 +157,13 @@ class Derived:
     A changed table begins with an empty one, and it does not travel: each process works out its own.
     """
 
-    __slots__ = ("leaves", "pickled", "ranked")
+    __slots__ = ("leaves", "pickled", "ranked", "unclosed")
 
     def __init__(self) -> None:
         self.leaves: dict[str, tuple[str, ...]] = {}
         self.ranked: dict[tuple[str, str], tuple[str, ...]] = {}  # by strategy and model
         self.pickled: bytes | None = None
+        self.unclosed: tuple[tuple[str, str], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +200,14 @@ class RoutingTable:
             for name, record in self.backends.items()
         }
         return replace(self, backends=backends)
+
+    @property
+    def unclosed(self) -> Sequence[tuple[str, str]]:
+        """The backends whose breaker is not closed, each with its state."""
+        if self.derived.unclosed is None:
+            states = ((name, record.breaker) for name, record in self.backends.items())
+            self.derived.unclosed = tuple((name, state) for name, state in states if state != "closed")
+        return self.derived.unclosed
 
     def resolve(self, name: str) -> ModelRecord | BackendRecord:
         """The model or backend of that name. Raises `UnknownModel` with the nearest names."""

@@ -10,11 +10,14 @@ import orjson
 
 from actors.protocol.errors import TracerError
 from actors.protocol.messages import JsonObject
+from actors.protocol.outlook import Outlook
+from actors.tracing.outlooks import outlook_from
 from actors.tracing.usage import Account, Consumption
 
 DECISIONS_KEPT: Final = 10_000
 PRUNE_EVERY: Final = 1_000
 VERSION: Final = 2
+NO_OUTLOOKS: Final[Mapping[int, bytes]] = {}
 
 _SCHEMA: Final = (
     "DROP TABLE IF EXISTS decisions",
@@ -30,8 +33,12 @@ _SCHEMA: Final = (
         saved_usd REAL NOT NULL,
         PRIMARY KEY (day, model, key)
     ) WITHOUT ROWID""",
+    "CREATE TABLE IF NOT EXISTS outlooks (version INTEGER PRIMARY KEY, seq INTEGER NOT NULL, content BLOB NOT NULL)",
     "CREATE TABLE IF NOT EXISTS snapshots (name TEXT PRIMARY KEY, saved_at_s REAL NOT NULL, content TEXT NOT NULL)",
 )
+
+# The last one before the oldest batch stays: as long as nothing changes, later batches rest on it as well.
+_FORGET_OUTLOOKS: Final = "DELETE FROM outlooks WHERE version < (SELECT max(version) FROM outlooks WHERE seq < ?)"
 
 
 class Archive:
@@ -68,28 +75,35 @@ class Archive:
         return request_id in self._batch_of
 
     def commit(
-        self, decisions: Sequence[tuple[str, JsonObject | None]], accounts: Mapping[Account, Consumption]
+        self,
+        decisions: Sequence[tuple[str, JsonObject | None]],
+        accounts: Mapping[Account, Consumption],
+        outlooks: Mapping[int, bytes] = NO_OUTLOOKS,
     ) -> None:
         """Writes finished requests and their accounts' new sums together, so that neither counts without the other.
 
-        A batch is one row: a row for each request would cost more than all the rest of what the tracer does with it.
+        `outlooks`: what their routing tables let one expect, by version, unless that is here. A batch is one row: a
+        row for each request would cost more than all the rest of what the tracer does with it.
         """
-        execute = self._connection.execute
+        execute, execute_many = self._connection.execute, self._connection.executemany
         try:
             execute("BEGIN IMMEDIATE")
             written = execute("INSERT INTO batches (records) VALUES (?)", (orjson.dumps(dict(decisions)),))
-            self._connection.executemany(
+            execute_many(
                 "INSERT OR REPLACE INTO usage VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
                     (*account, *(getattr(used, name) for name in Consumption.__slots__))
                     for account, used in accounts.items()
                 ],
             )
+            rows = [(version, written.lastrowid, content) for version, content in outlooks.items()]
+            execute_many("INSERT OR IGNORE INTO outlooks VALUES (?, ?, ?)", rows)
             self._since_pruning += len(decisions)
             if self._since_pruning >= PRUNE_EVERY:
                 self._since_pruning = 0
                 oldest = next(iter(self._batch_of.values()), 0)
                 execute("DELETE FROM batches WHERE seq < ?", (oldest,))
+                execute(_FORGET_OUTLOOKS, (oldest,))
             execute("COMMIT")
         except sqlite3.Error as error:
             self._roll_back()
@@ -105,6 +119,12 @@ class Archive:
         (records,) = self._connection.execute("SELECT records FROM batches WHERE seq = ?", (seq,)).fetchone()
         found: JsonObject | None = orjson.loads(records)[request_id]
         return found
+
+    def outlook(self, table_version: int) -> Outlook | None:
+        """The last one that was written up to a version of the routing table."""
+        last = "SELECT content FROM outlooks WHERE version <= ? ORDER BY version DESC LIMIT 1"
+        row = self._connection.execute(last, (table_version,)).fetchone()
+        return None if row is None else outlook_from(row[0])
 
     def usage(self) -> Iterable[tuple[Account, Consumption]]:
         """Every account with its sums."""

@@ -48,6 +48,8 @@ def explanation(record: DecisionRecord) -> JsonObject:
         "saved_usd": record.saved_usd,
         "usage": record.usage.as_json() | {"estimated": record.usage.estimated} if record.usage else None,
         "attempts": [_attempt(attempt) for attempt in record.attempts],
+        "table_version": record.table_version,
+        "breakers": dict(record.unclosed),
         "excluded": [{"backend": backend, "reason": reason} for backend, reason in record.excluded],
         "ensemble": record.ensemble and _ensemble(record.ensemble),
         "optimizer": {
@@ -61,6 +63,7 @@ def explanation(record: DecisionRecord) -> JsonObject:
 def _attempt(attempt: Attempt) -> JsonObject:
     used = attempt.usage
     return attempt.as_json() | {
+        "started_ms": None if attempt.started_ms is None else round(attempt.started_ms, 3),
         "ttft_ms": attempt.ttft_ms,
         "cost_usd": attempt.cost_usd,
         "usage": None if used is None else used.as_json() | {"estimated": used.estimated},

@@ -9,6 +9,7 @@ import pytest
 from actors.protocol.clock import ManualClock
 from actors.protocol.errors import SupervisorError, UnknownModel
 from actors.protocol.messages import Pulse
+from actors.protocol.outlook import Outlook
 from actors.protocol.trust import Trust
 from actors.router import Router
 from actors.routing.table import BackendRecord, Lease, Measured, ModelRecord
@@ -22,6 +23,7 @@ class FakeSources:
         self.measurements: Mapping[str, Measured] = {}
         self.leases = {"net": Lease("http://127.0.0.1:1/v1", "sk-secret"), "local": Lease(None)}
         self.leases_asked: list[str] = []
+        self.shown: list[Outlook] = []
 
     async def measured(self) -> Mapping[str, Measured]:
         if self.away:
@@ -44,6 +46,9 @@ class FakeSources:
         if self.supervisor_hangs:
             raise TimeoutError
         return Pulse("supervisor", 42, "node", 1.0)
+
+    def show_outlook(self, outlook: Outlook) -> None:
+        self.shown.append(outlook)
 
     def replace_supervisor(self, last: Pulse | None) -> None:
         self.replaced.append(last.pid if last else None)
@@ -186,3 +191,13 @@ async def test_a_supervisor_that_hangs_three_times_is_replaced(router: Router, s
         await router.watch_supervisor()
 
     assert sources.replaced == [42]
+
+
+async def test_each_round_shows_what_the_table_lets_one_expect(router: Router, sources: FakeSources) -> None:
+    sources.measurements = {"net": Measured(p50_ms=80.0)}
+
+    await router.refresh()
+    await router.refresh()
+
+    assert [outlook.prospects["net"].p50_ms for outlook in sources.shown] == [80.0, 80.0]
+    assert sources.shown[-1].version == (await router.table()).version

@@ -10,6 +10,7 @@ import pytest
 
 from actors.protocol.clock import ManualClock
 from actors.protocol.messages import Attempt, DecisionRecord, Usage
+from actors.protocol.outlook import Outlook, Prospect
 from actors.routing.table import Measured
 from actors.tracer import SLOWEST_KEPT, Tracer
 from actors.tracing.records import SpanRecord
@@ -194,3 +195,20 @@ async def test_an_unusable_file_does_not_keep_the_tracer_from_its_work(clock: Ma
     await tracer.record([request("r1")], [], 0)
 
     assert (await tracer.usage())["total"]["requests"] == 1
+
+
+async def test_what_was_expected_when_it_was_decided_outlives_the_tracer(clock: ManualClock, tmp_path: Path) -> None:
+    path, first, later = tmp_path / "traces.db", Prospect("closed", 1.0, 0.0, (1.0, 1.0)), Prospect("closed", 9.0, 0.5)
+    tracer = Tracer(never_ends, clock, path)
+    await tracer.note_outlook(Outlook(3, {"a": first}, {"team": ["a"]}))
+    await tracer.record([replace(request("r1", attempt("a")), table_version=4)], [], 0)
+    await tracer.note_outlook(Outlook(5, {"a": later}, {"team": ["a"]}))
+    await tracer.stop()
+
+    tracer = Tracer(never_ends, clock, path)
+    explained = await tracer.explain("r1")
+    await tracer.stop()
+
+    assert explained is not None
+    assert (explained["outlook_version"], explained["candidates"][0]["weight"]) == (3, 1.0)
+    assert explained["candidates"][0]["expected"]["cost_usd"] == 15e-6  # 10 tokens in and 5 out, at a millionth each

@@ -360,8 +360,8 @@ async def test_a_success_is_reported_with_its_time_usage_and_cost() -> None:
     await text_of(port)
 
     # The scripted model takes 1 s per chunk; the first text is in the second one.
-    assert attempts[0] == Attempt("b", "ok", 4000.0, None, USAGE, 0.15)
-    assert attempts[1] == Attempt("b", "ok", 4000.0, 2000.0, USAGE, 0.15)
+    assert attempts[0] == Attempt("b", "ok", 4000.0, None, USAGE, 0.15, started_ms=0.0)
+    assert attempts[1] == Attempt("b", "ok", 4000.0, 2000.0, USAGE, 0.15, started_ms=4000.0)
 
 
 async def test_a_failure_is_reported_with_its_code() -> None:
@@ -373,7 +373,8 @@ async def test_a_failure_is_reported_with_its_code() -> None:
     with pytest.raises(BackendUnavailable):
         await text_of(port)
 
-    assert attempts == [Attempt("b", "backend_unavailable", 1000.0)] * 2
+    code = "backend_unavailable"
+    assert attempts == [Attempt("b", code, 1000.0, started_ms=0.0), Attempt("b", code, 1000.0, started_ms=1000.0)]
 
 
 async def test_a_call_that_is_cancelled_is_reported_as_such() -> None:
@@ -385,7 +386,7 @@ async def test_a_call_that_is_cancelled_is_reported_as_such() -> None:
     with pytest.raises(asyncio.CancelledError):
         await calling
 
-    assert attempts == [Attempt("b", "cancelled", 0.0)]
+    assert attempts == [Attempt("b", "cancelled", 0.0, started_ms=0.0)]
 
 
 @pytest.mark.parametrize(("read", "outcome"), [(1, "cancelled"), (2, "cancelled"), (3, "ok")])

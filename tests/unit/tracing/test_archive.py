@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from actors.protocol.errors import TracerError
+from actors.protocol.outlook import Outlook
 from actors.tracing.archive import Archive
 from actors.tracing.usage import Account, Consumption
 
@@ -73,3 +74,12 @@ def test_a_file_whose_pages_broke_is_refused_in_our_words(path: Path) -> None:
 
     with pytest.raises(TracerError, match="cannot be used"):
         Archive(path)
+
+
+def test_outlooks_live_as_long_as_the_decisions_that_rest_on_them(archive: Archive) -> None:
+    for version in (1, 2, 3, 4):
+        content = b'{"version": %d, "prospects": {}, "leaves": {}, "trust": {}}' % version
+        archive.commit([(f"r{version}.{number}", {}) for number in range(1_000)], {}, {version: content})
+
+    assert [archive.outlook(version) for version in (1, 2)] == [None, Outlook(2)]
+    assert archive.outlook(99) == Outlook(4)

@@ -8,7 +8,7 @@ FAILURES = [Failure("e", "timeout", "said Paris too late", 504, True, 1.0)]
 REPORT = EnsembleReport(5, 4, 3, "majority_vote", "a", 0.8, 0.8, False, True, VOTES, FAILURES)
 RECORD = DecisionRecord(
     "r1", 0.0, "team", "ensemble", "a", "ok", 200, 100.0, 2.0, False,
-    attempts=(Attempt("a", "ok", 98.0, 10.0, Usage(3, 1, estimated=True), 0.25),),
+    attempts=(Attempt("a", "ok", 98.0, 10.0, Usage(3, 1, estimated=True), 0.25, started_ms=1.5),),
     usage=Usage(3, 1), cost_usd=0.25, ensemble=REPORT, excluded=(("f", "no vision"),),
 )  # fmt: skip
 
@@ -29,6 +29,7 @@ def test_each_attempt_has_its_time_its_price_and_its_tokens() -> None:
             "backend": "a",
             "outcome": "ok",
             "latency_ms": 98.0,
+            "started_ms": 1.5,
             "ttft_ms": 10.0,
             "cost_usd": 0.25,
             "usage": {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4, "estimated": True},
