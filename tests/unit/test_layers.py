@@ -22,6 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "edge": {"protocol", *PURE},
     "benching": {"protocol", "island"},
     "evaluating": {"protocol", *PURE},
+    "sandbox": {"protocol"},
     "shells": {
         "protocol",
         *PURE,
@@ -32,6 +33,7 @@ ALLOWED: dict[str, set[str]] = {
         "edge",
         "benching",
         "evaluating",
+        "sandbox",
         "shells",
     },
 }
