@@ -47,7 +47,7 @@ from actors.routing.table import RoutingTable
 from actors.supervisor import Supervisor
 from actors.switchboard import Switchboard
 from actors.tracer import Tracer
-from actors.wiring import check_backend, fingerprint, lease_of, limit_of, provider_of, provider_under
+from actors.wiring import check_backend, fingerprint, lease_of, limit_of, provider_of, provider_under, sandbox_of
 
 ONGOING_REQUESTS = 10_000  # overload is refused by the app, in our envelope, not by Serve
 GRACE_S = 10.0  # from Serve's word to stop to the end of a replica
@@ -124,7 +124,7 @@ class EnsembleReplica(Ensemble):
         holdings = Holdings(name, config.server.replicas)
         holdings.take_up(table.backends.values())
         breakers = Breakers(name)
-        cast = Cast(switchboard.port_for, random.Random(), holdings, breakers)
+        cast = Cast(switchboard.port_for, random.Random(), holdings, breakers, sandbox_of(config))
         orchestrator = Orchestrator(cast, ledger.write if purse is None else partial(_settled, ledger, purse))
         keeper, cache = LeaseKeeper(holdings, links.renew), cache_of(config, ledger)
         most = config.server.max_in_flight

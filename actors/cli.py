@@ -41,10 +41,10 @@ def serve(
     from actors.config.file import load_config
     from actors.config.notices import notices
     from actors.server import Server, own_stdout, until_stopped
-    from actors.wiring import check_backend
+    from actors.wiring import check_backend, sandbox_notices
 
     settings = load_config(config, check_backend).served_at(host, port)
-    for notice in notices(settings):
+    for notice in [*notices(settings), *sandbox_notices(settings)]:
         print(f"note: {notice}", file=sys.stderr)
     with own_stdout() as out, until_stopped(), Server(settings, Path.cwd()) as server:
         print(f"READY {server.url}", file=out, flush=True)
@@ -56,14 +56,15 @@ def check(config: ConfigPath) -> None:
     """Reads a configuration and lists every problem in it; exit status 1 if there is one."""
     from actors.config.file import check_config, load_config
     from actors.config.notices import notices
-    from actors.wiring import check_backend
+    from actors.wiring import check_backend, sandbox_notices
 
     problems = check_config(config, check_backend)
     for problem in problems:
         print(problem)
     if problems:
         raise typer.Exit(1)
-    for notice in notices(load_config(config)):
+    settings = load_config(config)
+    for notice in [*notices(settings), *sandbox_notices(settings)]:
         print(f"note: {notice}", file=sys.stderr)
     print(f"{config}: no problems")
 

@@ -1,5 +1,6 @@
 """Wiring: which provider and which lease does a backend's configuration mean? Needs no Ray."""
 
+import asyncio
 import hashlib
 import json
 from functools import partial
@@ -15,6 +16,7 @@ from actors.providers.openai import OpenAI
 from actors.providers.scripted import Scripted
 from actors.routing.shares import Allowance
 from actors.routing.table import BackendRecord, Lease
+from actors.sandbox.sandbox import Sandbox
 
 
 def provider_of(name: str, backend: BackendConfig) -> Provider:
@@ -53,6 +55,20 @@ def provider_under(backend: BackendRecord, base_url: str, api_key: str | None) -
     """The provider that a lease lets its holder use."""
     limits = (backend.timeout_s, backend.ttft_timeout_s, backend.stall_timeout_s)
     return OpenAI(backend.name, base_url, api_key, backend.model, *limits)
+
+
+def sandbox_of(config: Config) -> Sandbox | None:
+    """Where a replica runs the code of answers, if any model wants that."""
+    sandbox = config.sandbox
+    return Sandbox(sandbox.time_s, sandbox.memory_mb, sandbox.processes) if config.runs_code else None
+
+
+def sandbox_notices(config: Config) -> list[str]:
+    """What to say to the operator where code should be run and cannot be on this machine."""
+    sandbox = sandbox_of(config)
+    reason = None if sandbox is None else asyncio.run(sandbox.unavailable_because())
+    names = ", ".join(f"models.{name}.verifier" for name, model in config.models.items() if model.verifier)
+    return [] if reason is None else [f"{names} has no effect on this machine, no code is run: {reason}."]
 
 
 def fingerprint(config: Config, state_path: str) -> str:

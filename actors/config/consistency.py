@@ -88,6 +88,8 @@ def _misfits_of_model(name: str, model: Section, names: Sequence[str]) -> Iterat
     if model.get("strategy") in ("ensemble", "cascade", "pipeline") and len(members) * samples == 1:
         article = "an ensemble" if model["strategy"] == "ensemble" else f"a {model['strategy']}"
         yield Finding(("models", name, "members"), f"{article} needs at least 2 members, found 1")
+    if model.get("verifier") is not None and (model.get("strategy"), model.get("merge")) != ("ensemble", "best_of_n"):
+        yield Finding(("models", name, "verifier"), "code is run for strategy 'ensemble' with merge 'best_of_n' alone")
     quorum = _whole(model.get("quorum"))
     if quorum is not None and quorum > len(members) * samples > 0:
         given = shown(model["quorum"])

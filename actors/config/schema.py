@@ -16,6 +16,7 @@ from actors.config.settings import (
     ModelConfig,
     OptimizerConfig,
     RayConfig,
+    SandboxConfig,
     ServerConfig,
     TracingConfig,
 )
@@ -36,6 +37,7 @@ OWNERS: Mapping[KeyPath, type[Section]] = {
     ("optimizer",): OptimizerConfig,
     ("tracing",): TracingConfig,
     ("cache",): CacheConfig,
+    ("sandbox",): SandboxConfig,
 }
 """Whose keys may stand in a mapping; those of a backend depend on its provider."""
 

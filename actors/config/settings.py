@@ -32,6 +32,7 @@ from actors.tracing.budgets import KEY, MODEL
 __all__ = ["BackendConfig", "Config", "LlamaCppBackend", "OpenAIBackend", "ScriptedBackend"]
 
 ALL_STRATEGIES = (*STRATEGIES, *TOGETHER)
+VERIFIERS = ("tests",)
 STATE_PREFIX = "sqlite:///"
 HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(%[A-Za-z0-9._-]+)?")
 HOST_AND_PORT = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
@@ -105,7 +106,8 @@ class ModelConfig(Section):
     another member can answer as if nothing had been. `hedge_share_01`: the share of requests for which another member
     may be asked as well when the first takes longer than its own 95th percentile. `budget_usd_per_day`: what all
     callers together may spend on it. `staged`: an ensemble asks so many members at a time, and no more once those
-    agree. `samples`: how often self_consistency asks each member.
+    agree. `samples`: how often self_consistency asks each member. `verifier`: `tests` lets best_of_n run the code of
+    answers on the examples that the question gives.
     """
 
     strategy: str = "failover"
@@ -122,6 +124,7 @@ class ModelConfig(Section):
     budget_usd_per_day: Dollars | None = None
     staged: Whole | None = Field(None, ge=1, le=10_000)
     samples: Whole = Field(5, ge=2, le=100)
+    verifier: str | None = None
 
     @field_validator("strategy")
     @classmethod
@@ -136,6 +139,22 @@ class ModelConfig(Section):
         if name not in MERGES:
             raise refused_name("merge", name, tuple(MERGES))
         return name
+
+    @field_validator("verifier")
+    @classmethod
+    def _available_verifier(cls, name: str | None) -> str | None:
+        if name not in (None, *VERIFIERS):
+            raise refused_name("verifier", str(name), VERIFIERS)
+        return name
+
+
+class SandboxConfig(Section):
+    """Within which limits the code of answers is run: time and memory of one trial, and how many run at once in each
+    replica."""
+
+    time_s: Seconds = 5.0
+    memory_mb: Whole = Field(256, ge=64, le=65_536)
+    processes: Whole = Field(2, ge=1, le=1024)
 
 
 class OptimizerConfig(Section):
@@ -203,6 +222,7 @@ class Config(Section):
     optimizer: OptimizerConfig = OptimizerConfig()
     tracing: TracingConfig = TracingConfig()
     cache: CacheConfig = CacheConfig()
+    sandbox: SandboxConfig = SandboxConfig()
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -241,6 +261,11 @@ class Config(Section):
         """The model as the routing table has it. Raises `KeyError`."""
         settings = {key: value for key, value in self.models[name] if key != "budget_usd_per_day"}
         return ModelRecord(name=name, **settings)
+
+    @property
+    def runs_code(self) -> bool:
+        """Whether any model lets the code of answers be run."""
+        return any(model.verifier is not None for model in self.models.values())
 
     def budgets_usd(self) -> dict[str, float]:
         """What may be spent in a day, by `key:NAME` and `model:NAME`."""

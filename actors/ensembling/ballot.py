@@ -34,7 +34,8 @@ class Ballot:
     `seat` is the place in the panel (0 is first; each ballot has its own). `final_answer` is what it votes for:
     the normalised final answer, the canonical JSON object, or the canonical tool calls; `None`: only its text speaks.
     `prior_weight` is at least 0 and has meaning only relative to the others'. `logprob_mean` is at most 0.
-    `judge_score_01`: higher is better, `None` where no judge compared it.
+    `judge_score_01`: higher is better, `None` where no judge compared it. `passed_01`: the share of the question's
+    examples that its code passes, `None` where it was not tried.
     """
 
     seat: int
@@ -47,6 +48,7 @@ class Ballot:
     tool_calls: Sequence[JsonObject] = field(default=(), repr=False)
     flaws: Sequence[Flaw] = ()
     judge_score_01: float | None = None
+    passed_01: float | None = None
 
     @property
     def quality_01(self) -> float:

@@ -17,7 +17,8 @@ def confidence_01(
       that nobody gave. Source: additive smoothing, https://en.wikipedia.org/wiki/Additive_smoothing; Kish's effective
       sample size, https://en.wikipedia.org/wiki/Effective_sample_size
     - the winner's own certainty, exp(mean logprob), one voice;
-    - the judge's score of it, one voice.
+    - the judge's score of it, one voice;
+    - the examples that its code was tried on, one voice, 1 for all passed and else 0: code that fails one is wrong.
     A flawed winner (truncated, empty) keeps its `quality_01` of the result. The number is not calibrated: it orders
     answers of one panel, and it becomes a probability only by what feedback teaches.
 
@@ -27,6 +28,8 @@ def confidence_01(
     if len(shares) > 1 and agreement_counts:
         effective_n = 1.0 / sum(share * share for share in shares)
         witnesses.append(((effective_n * support_01 + 1.0) / (effective_n + n_different + 1.0), effective_n))
+    if winner.passed_01 is not None:
+        witnesses.append((float(winner.passed_01 == 1.0), 1.0))
     witnesses.extend((score, 1.0) for score in (winner.certainty_01, winner.judge_score_01) if score is not None)
     if not witnesses:
         return None

@@ -44,10 +44,21 @@ class MultiModelEnsembler:
         trust: Trust | None = None,
         stage: int | None = None,
         min_confidence_01: float = 0.0,
+        verified: bool = False,
+        checks: Sequence[str] = (),
     ) -> Panel:
         """A new fan-out to the members `asked`, for the request `body`; see `PanelRules` for the rest."""
         rules = PanelRules(
-            self.strategy, weights or {}, quorum, judged, judge_logprobs, trust, stage, min_confidence_01
+            self.strategy,
+            weights or {},
+            quorum,
+            judged,
+            judge_logprobs,
+            trust,
+            stage,
+            min_confidence_01,
+            verified,
+            checks,
         )
         return Panel(asked, rules, body, self._similar, self._reading)
 

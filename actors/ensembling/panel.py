@@ -10,7 +10,9 @@ from actors.ensembling.extraction import final_answer
 from actors.ensembling.judging import MAX_CANDIDATES, JudgeQuestion, JudgeReply, questions, scores
 from actors.ensembling.merges import BY_PANEL
 from actors.ensembling.merges.protocol import Decided, Waiting
+from actors.ensembling.proving import Proving
 from actors.protocol.messages import Answer, EnsembleReport, Failure, Outcome
+from actors.protocol.trials import Trial, TrialResult
 from actors.protocol.trust import Trust
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -40,6 +42,14 @@ class AskJudge:
 
 
 @dataclass(frozen=True, slots=True)
+class AskVerifier:
+    """Code was answered to a question that gives examples. What comes of the trials goes to `Panel.hear_verifier`, in
+    this order."""
+
+    trials: Sequence[Trial]
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """The merged answer. Members in `cancel` are still running and cannot change it."""
 
@@ -56,7 +66,7 @@ class Failed:
     report: EnsembleReport
 
 
-Step = Wait | AskMore | AskJudge | Done | Failed
+Step = Wait | AskMore | AskJudge | AskVerifier | Done | Failed
 
 
 @dataclass(slots=True)  # not frozen, since every request makes one
@@ -65,7 +75,9 @@ class PanelRules:
     result whole, a majority of the members when `None`. `judged`: a judge can be asked, if the merge wants one;
     `judge_logprobs`: it can give logprobs. `trust`: what feedback taught about the members, their weights among it.
     `stage`: so many members are asked at a time, all when `None`; no more of them once what was heard suffices: those
-    heard agree, or where `min_confidence_01` is above 0, the confidence reaches it."""
+    heard agree, or where `min_confidence_01` is above 0, the confidence reaches it. `verified`: code can be tried, on
+    the examples of the question or on `checks` where they are given; once some passes all, no more members are asked.
+    """
 
     merge: str = "weighted_consensus"
     weights: Mapping[str, float] = field(default_factory=dict)
@@ -75,6 +87,8 @@ class PanelRules:
     trust: Trust | None = None
     stage: int | None = None
     min_confidence_01: float = 0.0
+    verified: bool = False
+    checks: Sequence[str] = ()
 
 
 class Panel:
@@ -103,6 +117,7 @@ class Panel:
         self._ballots: dict[int, Ballot] = {}
         self._failures: dict[int, Failure] = {}
         self._judge_due = rules.judged and self._strategy.wants_judge
+        self._proving = Proving(body, self._ballots, rules.checks) if rules.verified else None
         self._candidates: list[list[int]] = []
         self._questions: list[JudgeQuestion] = []
         self._reasons: list[str] = []
@@ -170,6 +185,12 @@ class Panel:
             for seat in self._candidates[candidate]:
                 self._ballots[seat] = replace(self._ballots[seat], judge_score_01=score_01)
 
+    def hear_verifier(self, results: Sequence[TrialResult]) -> None:
+        """Records what came of the trials of `AskVerifier`, one result each."""
+        self._next = None
+        if self._proving is not None:
+            self._proving.hear(results)
+
     def step(self) -> Step:
         """What to do next, by what was heard so far."""
         if self._next is None:
@@ -182,8 +203,10 @@ class Panel:
             if open_seats:
                 return Wait(self.outstanding)
             return AskMore(idle) if (idle := self._next_stage()) else self._failed()
+        if self._proving is not None and not self._is_expired and (trials := self._proving.due()):
+            return AskVerifier(trials)
         idle = self._next_stage()
-        if self._judge_due and not open_seats and not idle and self._prepare_judge():
+        if self._judge_due and not self._is_proved and not open_seats and not idle and self._prepare_judge():
             return AskJudge(self._questions)
         if open_seats and len(self._ballots) < self._quorum:
             return Wait(self.outstanding)
@@ -204,8 +227,14 @@ class Panel:
             return ()
         return self._asked[self._invited : self._invited + (self._rules.stage or 0)]
 
+    @property
+    def _is_proved(self) -> bool:
+        return self._proving is not None and self._proving.is_proved
+
     def _suffices(self, so_far: Decided) -> bool:
         """Whether nobody else need be asked."""
+        if self._is_proved:
+            return so_far.winner.passed_01 == 1.0
         if self._rules.min_confidence_01 > 0 or self._rules.merge == "cascade":
             confidence_01 = self._confidence_01(so_far)
             return (confidence_01 or 0.0) >= self._rules.min_confidence_01
@@ -239,6 +268,7 @@ class Panel:
 
     def _report(self, verdict: Decided | None) -> EnsembleReport:
         degradations = self._degradations()
+        notes = [] if self._proving is None else self._proving.notes
         return EnsembleReport(
             asked=self._invited,
             answered=len(self._ballots),
@@ -251,12 +281,12 @@ class Panel:
             degraded=bool(degradations),
             votes=verdict.votes if verdict else (),
             failures=[self._failures[seat] for seat in sorted(self._failures)],
-            reasons=[*degradations, *(verdict.reasons if verdict else ())],
+            reasons=[*degradations, *notes, *(verdict.reasons if verdict else ())],
         )
 
     def _degradations(self) -> list[str]:
         """Why the result is less than what was asked for; empty when it is not."""
-        found = list(self._reasons)
+        found = [*self._reasons, *([] if self._proving is None else self._proving.degradations)]
         if len(self._ballots) < self._quorum:
             found.append(f"quorum missed: {len(self._ballots)} of {self._quorum} answers")
         found.extend(f"'{self._asked[seat]}' failed: {self._failures[seat].code}" for seat in sorted(self._failures))

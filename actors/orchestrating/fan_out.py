@@ -7,10 +7,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from actors.ensembling.merges.self_consistency import SAMPLING_TEMPERATURE
-from actors.ensembling.panel import AskMore, Panel, Wait
+from actors.ensembling.panel import AskMore, AskVerifier, Panel, Wait
 from actors.orchestrating.ending import all_ended
 from actors.protocol.clock import Clock, Deadline
 from actors.protocol.messages import Failure, JsonObject, Outcome
+from actors.protocol.trials import NotTried, Trial, TrialResult, Verifier
 from actors.protocol.trust import Trust
 from actors.routing.table import ModelRecord
 
@@ -18,11 +19,17 @@ Asked = Callable[[str], Coroutine[Any, Any, Outcome]]
 
 
 async def hear_panel(
-    panel: Panel, ask: Asked, absence: Callable[[str], Failure | None], deadline: Deadline, clock: Clock
+    panel: Panel,
+    ask: Asked,
+    absence: Callable[[str], Failure | None],
+    deadline: Deadline,
+    clock: Clock,
+    verifier: Verifier | None = None,
 ) -> None:
     """Asks the members that the panel invites and reports what they say, until it waits for nobody any more.
 
-    `absence`: why a member is not asked at all. At the deadline the panel expires. Whoever still runs is cancelled.
+    `absence`: why a member is not asked at all. `verifier` tries code while others still work. At the
+    deadline the panel expires. Whoever still runs is cancelled.
     """
     started_s = clock.monotonic_s()
     asked: dict[asyncio.Task[Outcome], str] = {}
@@ -39,7 +46,10 @@ async def hear_panel(
     with Arrivals(deadline.time_left_s()) as arrivals:
         try:
             start(panel.invited)
-            while isinstance(step := panel.step(), Wait | AskMore):
+            while isinstance(step := panel.step(), Wait | AskMore | AskVerifier):
+                if isinstance(step, AskVerifier):
+                    panel.hear_verifier(await _tried(verifier, step.trials, deadline))
+                    continue
                 if isinstance(step, AskMore):
                     panel.invite()
                     start(step.members)
@@ -96,6 +106,17 @@ class Arrivals:
     def _wake(self) -> None:
         if self._woken is not None and not self._woken.done():
             self._woken.set_result(None)
+
+
+async def _tried(verifier: Verifier | None, trials: Sequence[Trial], deadline: Deadline) -> Sequence[TrialResult]:
+    """What came of each trial; of none of them where there is no verifier, or no time."""
+    if verifier is None:
+        return [NotTried("there is no verifier here")] * len(trials)
+    try:
+        async with asyncio.timeout(deadline.time_left_s()):
+            return await asyncio.gather(*(verifier.try_out(trial) for trial in trials))
+    except TimeoutError:
+        return [NotTried("no time was left for it")] * len(trials)
 
 
 def seats_of(model: ModelRecord, weights: dict[str, float], trust: Trust | None) -> list[str]:

@@ -164,6 +164,7 @@ class Player:
             judge_logprobs=model.judge is not None and _gives_logprobs(model.judge, scene.table),
             stage=stage_of(model),
             min_confidence_01=model.min_confidence_01,
+            verified=model.verifier is not None,
         )
         able = capable(model.members, scene)
         wanted = wanted_of(model, scene.body)
@@ -179,6 +180,7 @@ class Player:
             absence,
             scene.deadline.sooner(model.deadline_s),
             self._clock,
+            self._cast.verifier,
         )
         step = panel.step()
         if isinstance(step, AskJudge):

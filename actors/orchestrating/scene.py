@@ -12,6 +12,7 @@ from actors.protocol.clock import Clock, Deadline
 from actors.protocol.errors import BackendUnavailable, DeadlineExceeded, LLMError, LLMRouterError
 from actors.protocol.messages import Answer, Attempt, Call, EnsembleReport, Failure, JsonObject, Usage
 from actors.protocol.ports import ModelPort
+from actors.protocol.trials import Verifier
 from actors.resilience.retry import AttemptBudget, RetryPolicy
 from actors.resilience.wrappers import Limits, TimeLimited, Trying
 from actors.routing.strategies import LocalView
@@ -176,7 +177,7 @@ class Cast:
     """Who can be asked, as one replica reaches them: a port and a gate per backend, and the calls under way.
 
     `holdings`: this replica's shares of the backends; without them it is the only replica. `breakers` hear how each
-    call ended.
+    call ended. `verifier` tries code, where a model wants that.
     """
 
     def __init__(
@@ -185,7 +186,9 @@ class Cast:
         rng: random.Random,
         holdings: Holdings | None = None,
         breakers: Breakers | None = None,
+        verifier: Verifier | None = None,
     ) -> None:
+        self.verifier = verifier
         self._port_for = port_for
         self._breakers = breakers or Breakers("only")
         self._rng = rng

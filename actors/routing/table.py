@@ -133,6 +133,7 @@ class ModelRecord(Sendable):
     hedge_share_01: float = 0.0
     staged: int | None = None
     samples: int = 5
+    verifier: str | None = None
 
     @property
     def is_ensemble(self) -> bool:

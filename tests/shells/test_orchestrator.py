@@ -16,6 +16,7 @@ from actors.orchestrator import Orchestrator
 from actors.protocol.clock import SYSTEM_CLOCK
 from actors.protocol.errors import CallerError, LLMError, UnknownModel
 from actors.protocol.messages import Answer, DecisionRecord, Failure
+from actors.protocol.trials import Verifier
 from actors.providers.scripted import Scripted
 from actors.routing.table import BackendRecord, ModelRecord, Price, RoutingTable
 
@@ -25,7 +26,9 @@ ANSWERS = {"a": "The answer is 42.", "b": "I get 42.", "c": "The answer is 41."}
 class Theatre:
     """A cast of scripted backends, the models that are played on it, and the records that were written."""
 
-    def __init__(self, scripts: Mapping[str, Mapping[str, Any]], *models: ModelRecord) -> None:
+    def __init__(
+        self, scripts: Mapping[str, Mapping[str, Any]], *models: ModelRecord, verifier: Verifier | None = None
+    ) -> None:
         self.providers = {name: Scripted(name, script) for name, script in scripts.items()}
         backends = {
             name: BackendRecord(name, "scripted", name, hosted=True, max_retries=0, price=Price(1.0, 2.0))
@@ -33,7 +36,7 @@ class Theatre:
         }
         self.table = RoutingTable(1, backends, {model.name: model for model in models})
         self.records: list[DecisionRecord] = []
-        cast = Cast(lambda backend: self.providers[backend.name], random.Random(1))
+        cast = Cast(lambda backend: self.providers[backend.name], random.Random(1), verifier=verifier)
         self.orchestrator = Orchestrator(cast, self.records.append)
 
     def changed(self, **changes: Any) -> None:

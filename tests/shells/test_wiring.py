@@ -1,9 +1,14 @@
 """Wiring: what a backend's configuration means for whoever calls it."""
 
+from pathlib import Path
+
+import pytest
+
 from actors.config.file import parse_config
 from actors.routing.shares import Allowance
 from actors.routing.table import Lease
-from actors.wiring import lease_of, limit_of
+from actors.sandbox import sandbox
+from actors.wiring import lease_of, limit_of, sandbox_notices, sandbox_of
 
 CONFIG = parse_config("""
 backends:
@@ -23,3 +28,13 @@ def test_the_backends_actor_and_the_routing_table_know_the_same_limits() -> None
 
     assert limits == {"net": Allowance(8, 60, None), "local": Allowance(64, None, 1000)}
     assert {name: record.limit for name, record in CONFIG.backend_records().items()} == limits
+
+
+def test_there_is_a_sandbox_only_where_a_model_wants_code_to_be_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = "models: {m: {strategy: ensemble, members: [a, b], merge: best_of_n, verifier: tests}}"
+    wanting = parse_config(f"backends: {{a: {{provider: scripted}}, b: {{provider: scripted}}}}\n{model}")
+    monkeypatch.setattr(sandbox, "CELL", Path("/nowhere"))
+
+    assert (sandbox_of(CONFIG), sandbox_notices(CONFIG)) == (None, [])
+    (notice,) = sandbox_notices(wanting)
+    assert notice.startswith("models.m.verifier has no effect on this machine, no code is run: ")

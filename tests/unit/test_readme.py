@@ -39,6 +39,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "optimizer": settings.OptimizerConfig,
     "tracing": settings.TracingConfig,
     "cache": settings.CacheConfig,
+    "sandbox": settings.SandboxConfig,
 }
 WORDED = {"key-1, key-2, ...", "as below"}  # defaults that are made up of others
 Row = list[str]

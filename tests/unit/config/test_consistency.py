@@ -125,3 +125,11 @@ def test_one_api_key_under_two_names_is_reported_without_being_shown() -> None:
 )
 def test_what_has_the_wrong_type_is_left_to_the_schema(broken: dict[str, object]) -> None:
     assert inconsistencies(broken) == []
+
+
+def test_code_is_run_for_best_of_n_alone() -> None:
+    model = {"strategy": "ensemble", "members": ["qwen", "smol"], "merge": "best_of_n", "verifier": "tests"}
+
+    assert found(code=model) == {}
+    assert list(found(code={**model, "merge": "majority_vote"})) == ["models.code.verifier"]
+    assert list(found(code={"members": ["qwen"], "verifier": "tests"})) == ["models.code.verifier"]
