@@ -248,12 +248,17 @@ def evaluate(
     seed: Annotated[int, typer.Option(help="Of the order of the questions.")] = 0,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
     png_file: Annotated[Path | None, typer.Option("--png", help="Write plots to this file; needs matplotlib.")] = None,
+    run_code: Annotated[
+        bool, typer.Option("--run-code", help="Try code on its question's examples, confined.")
+    ] = False,
 ) -> None:
     """Compares ways to make many answers one, by replaying recorded answers through the gateway's own code."""
     from actors.evaluating.screen import evaluate as compare
+    from actors.sandbox.sandbox import Sandbox
 
     names = [name for name in members.split(",") if name]
-    compare(file, names, stdout, duplicates, feedback, seed, json_file, png_file)
+    verifier = Sandbox() if run_code else None
+    compare(file, names, stdout, duplicates, feedback, seed, json_file, png_file, verifier)
 
 
 @models_app.callback()

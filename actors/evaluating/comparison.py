@@ -7,9 +7,17 @@ from statistics import fmean
 
 from actors.ensembling.merges import MERGES
 from actors.evaluating.panels import Panel
+from actors.evaluating.proofs import Proofs
 from actors.evaluating.recorded import CHARS_PER_TOKEN, Marker, Question
-from actors.evaluating.replay import Member, Plan, Played, replay, told
-from actors.evaluating.statistics import Interval, Told, brier, expected_calibration_error, paired_bootstrap
+from actors.evaluating.replay import NOTHING_TRIED, Member, Plan, Played, replay, told
+from actors.evaluating.statistics import (
+    Interval,
+    Told,
+    brier,
+    expected_calibration_error,
+    paired_bootstrap,
+    paired_gain,
+)
 from actors.protocol.messages import JsonObject
 
 BEST_SINGLE = "best single member"
@@ -18,6 +26,8 @@ TRUE_WEIGHTS = "vote by true accuracies"
 ORACLE = "any-member oracle"
 LEARNED = "weighted consensus, learned"
 STAGED = "learned, staged by 2"
+PROVED = "best of n, code tried"
+PROVED_IN_TURN = "best of n, code tried, in turn"
 
 
 @dataclass(slots=True)
@@ -55,6 +65,16 @@ def plans(merges: Sequence[str]) -> list[Plan]:
     ]
 
 
+def plans_for_code() -> list[Plan]:
+    """What is compared where code can be tried: votes on likeness, everybody tried, and one after the other until one
+    passes. Nothing of it learns."""
+    return [
+        *(Plan(merge, merge, hears_all=True) for merge in merges_to_replay()),
+        Plan(PROVED, "best_of_n", hears_all=True, verified=True),
+        Plan(PROVED_IN_TURN, "best_of_n", stage=1, verified=True),
+    ]
+
+
 def merges_to_replay() -> list[str]:
     """Those that need nothing but the answers: no judge, no writer, no further samples."""
     return [name for name in MERGES if name in ("majority_vote", "weighted_consensus")]
@@ -68,11 +88,13 @@ def compare(
     feedback: str = "gold",
     seed: int = 0,
     on_played: Callable[[], None] = lambda: None,
+    proofs: Proofs = NOTHING_TRIED,
 ) -> Compared:
-    """Plays every plan over the questions in one random order: learns on the first half, scores the second."""
+    """Plays every plan over the questions in one random order: learns on the first half, scores the second. Where no
+    plan learns, all are scored."""
     name, members = panel
     shuffled = random.Random(seed).sample(questions, len(questions))
-    half = len(shuffled) // 2
+    half = len(shuffled) // 2 if any(plan.learns for plan in to_play) else 0
     scored = shuffled[half:]
     per_member = {
         member.name: [float(marker.is_right(question, question.replies[member.model])) for question in shuffled]
@@ -94,7 +116,7 @@ def compare(
     # The weights of this one come from the scored questions, too: nobody could have it, it is what to come near to.
     for plan in [*to_play, Plan(TRUE_WEIGHTS, weights=accuracy, hears_all=True)]:
         to_go = shuffled if plan.learns else scored
-        results = replay(to_go, members, plan, marker, half if plan.learns else 0, feedback, on_played)
+        results = replay(to_go, members, plan, marker, half if plan.learns else 0, feedback, on_played, proofs)
         found.rows.append(_row(plan.name, results[-len(scored) :]))
     oracle = [max(right[half + n] for right in per_member.values()) for n in range(len(scored))]
     found.rows.append(Row(ORACLE, oracle, len(members), one_call * len(members)))
@@ -120,6 +142,11 @@ def difference(compared: Compared, name: str, against: str, seed: int = 0) -> In
     return paired_bootstrap([one - other for one, other in pairs], random.Random(seed))
 
 
+def gain(compared: Compared, name: str, against: str, seed: int = 0) -> Interval:
+    """By which share of the other's accuracy one way is more accurate, with its paired 95 % interval."""
+    return paired_gain(compared.row(name).right, compared.row(against).right, random.Random(seed))
+
+
 def as_json(compared: Compared) -> JsonObject:
     """The table as JSON, differences to the best single member and to the vote by true accuracies included."""
     return {
@@ -132,6 +159,7 @@ def as_json(compared: Compared) -> JsonObject:
                 "calls": row.calls,
                 "tokens": row.tokens,
                 "against_best_single": difference(compared, row.name, BEST_SINGLE)._asdict(),
+                "gain_over_best_single": gain(compared, row.name, BEST_SINGLE)._asdict(),
                 "against_true_weights": difference(compared, row.name, TRUE_WEIGHTS)._asdict(),
                 "brier": brier(row.told),
                 "expected_calibration_error": expected_calibration_error(row.told),

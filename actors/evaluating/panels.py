@@ -48,6 +48,15 @@ def suite(known: Mapping[str, float]) -> list[Panel]:
     return found
 
 
+def of_middle_strength(panels: Sequence[Panel], known: Mapping[str, float]) -> list[str]:
+    """The names of the panels of neighbours without any member of the ranking's best or weakest quarter."""
+    ranking = list(known)
+    quarter = len(ranking) // 4
+    middle = set(ranking[quarter : len(ranking) - quarter])
+    neighbours = (panel for panel in panels if "neighbours" in panel[0])
+    return [name for name, members in neighbours if all(member.model in middle for member in members)]
+
+
 def with_duplicates(panel: Panel, copies: int) -> Panel:
     """The panel with its last member in it `copies` times."""
     name, members = panel

@@ -4,12 +4,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from actors.ensembling.ensembler import MultiModelEnsembler
-from actors.ensembling.panel import AskMore, Done, Failed, Wait
+from actors.ensembling.panel import AskMore, AskVerifier, Done, Failed, Wait
+from actors.evaluating.proofs import Proofs, body_of
 from actors.evaluating.recorded import Marker, Question, answer_of
 from actors.evaluating.statistics import Told
 from actors.optimizing.lessons import Ballots, Lessons
 from actors.protocol.messages import EnsembleReport, Feedback
 from actors.protocol.trust import Trust
+
+NOTHING_TRIED: Proofs = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +26,7 @@ class Member:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """One way to play a panel. `learns`: weights follow from feedback; `stage`: so many members are asked at a time.
-    `hears_all`: nothing is decided before everybody asked has answered."""
+    `hears_all`: nothing is decided before everybody asked has answered. `verified`: code is tried."""
 
     name: str
     merge: str = "weighted_consensus"
@@ -32,6 +35,7 @@ class Plan:
     min_confidence_01: float = 0.0
     weights: Mapping[str, float] = field(default_factory=dict)
     hears_all: bool = False
+    verified: bool = False
 
 
 @dataclass(slots=True)
@@ -46,18 +50,25 @@ class Played:
 
 
 def play(
-    question: Question, members: Sequence[Member], plan: Plan, marker: Marker, trust: Trust | None = None
+    question: Question,
+    members: Sequence[Member],
+    plan: Plan,
+    marker: Marker,
+    trust: Trust | None = None,
+    proofs: Proofs = NOTHING_TRIED,
 ) -> tuple[Played, EnsembleReport]:
     """The outcome of one question through the very panel that serves requests; members answer in panel order."""
     replies = {member.name: answer_of(question, member.model, member.name) for member in members}
     panel = MultiModelEnsembler(plan.merge, reading=marker.read).panel(
         asked=_in_order(members, plan, trust),
-        body={},
+        body=body_of(question) if plan.verified else {},
         weights=plan.weights,
         quorum=len(members) if plan.hears_all else None,
         trust=trust,
         stage=plan.stage,
         min_confidence_01=plan.min_confidence_01,
+        verified=plan.verified,
+        checks=question.visible_tests,
     )
     heard: list[str] = []
     while not isinstance(step := panel.step(), Done | Failed):
@@ -66,6 +77,8 @@ def play(
         elif isinstance(step, Wait):
             heard.append(panel.outstanding[0])
             panel.hear(replies[heard[-1]])
+        elif isinstance(step, AskVerifier):
+            panel.hear_verifier([proofs[trial] for trial in step.trials])
         else:
             raise AssertionError("No judge is asked in a replay.")
     if isinstance(step, Failed):
@@ -86,6 +99,7 @@ def replay(
     n_learning: int,
     feedback: str = "gold",
     on_played: Callable[[], None] = lambda: None,
+    proofs: Proofs = NOTHING_TRIED,
 ) -> list[Played]:
     """Plays the questions in order, one result each; a plan that learns gets feedback on the first `n_learning`.
 
@@ -98,7 +112,7 @@ def replay(
         # While it learns, all are asked: who is not asked is not learned about.
         learning = plan.learns and number < n_learning
         asked = Plan(plan.name, plan.merge, plan.learns, weights=plan.weights, hears_all=True) if learning else plan
-        played, report = play(question, members, asked, marker, trust)
+        played, report = play(question, members, asked, marker, trust, proofs)
         results.append(played)
         if learning:
             _teach(lessons, question, played, report, marker, feedback)

@@ -29,6 +29,25 @@ def paired_bootstrap(differences: Sequence[float], rng: random.Random, resamples
     return Interval(fmean(differences), means[int(0.025 * resamples)], means[int(0.975 * resamples) - 1])
 
 
+def paired_gain(
+    one: Sequence[float], other: Sequence[float], rng: random.Random, resamples: int = RESAMPLES
+) -> Interval:
+    """The relative gain of the first mean over the second, minus 1, with its 95 % percentile interval over pairs.
+
+    Both hold one number of at least 0 per question. A mean of 0 is taken as no gain. Raises `ValueError` for none.
+    """
+    if not one:
+        raise ValueError("An interval needs at least one pair.")
+    pairs = list(zip(one, other, strict=True))
+
+    def ratio(chosen: Sequence[tuple[float, float]]) -> float:
+        base = sum(pair[1] for pair in chosen)
+        return sum(pair[0] for pair in chosen) / base - 1 if base else 0.0
+
+    gains = sorted(ratio(rng.choices(pairs, k=len(pairs))) for _ in range(resamples))
+    return Interval(ratio(pairs), gains[int(0.025 * resamples)], gains[int(0.975 * resamples) - 1])
+
+
 class Told(NamedTuple):
     """How sure a strategy was, and whether it was right."""
 

@@ -165,21 +165,24 @@ class Vote(Sendable):
     """How one member's answer counted in a merge.
 
     `weight` is its share of all votes, 0..1; `answer` the extracted final answer, `None` when it cast no vote;
-    `confidence_01` the member's own confidence (higher is surer), `None` when it gave none.
+    `confidence_01` the member's own confidence (higher is surer), `None` when it gave none. `passed_01`: the share
+    of the question's examples that its code passed, `None` where none was run.
     """
 
     backend: str
     answer: str | None = field(repr=False)
     weight: float
     confidence_01: float | None = None
+    passed_01: float | None = None
 
     def as_json(self) -> JsonObject:
-        return {
+        told: JsonObject = {
             "backend": self.backend,
             "answer": self.answer,
             "weight": round(self.weight, 4),
             "confidence_01": _rounded(self.confidence_01),
         }
+        return told if self.passed_01 is None else told | {"passed_01": _rounded(self.passed_01)}
 
 
 @dataclass(slots=True)

@@ -7,6 +7,8 @@ from actors.ensembling.ballot import Ballot, Seat
 from actors.ensembling.merges.protocol import Verdict, Waiting
 from actors.ensembling.merges.tally import Tally, seated, verdict
 
+VERIFIED = "verifier's verdict"
+
 
 class BestOfN:
     """The answer with the highest score: the share of the question's examples that its code passes where code was
@@ -28,7 +30,9 @@ class BestOfN:
         kind, score_of = _scoring(ballots)
         scores = [score_of(ballot) for ballot in ballots]
         weights = [(score or 0.0) * ballot.quality_01 for score, ballot in zip(scores, ballots, strict=True)]
-        tally = Tally.of(ballots, weights, clusters(ballots, self._similar))
+        by_itself = kind is VERIFIED  # code that looks alike need not do the same
+        groups = [[place] for place in range(len(ballots))] if by_itself else clusters(ballots, self._similar)
+        tally = Tally.of(ballots, weights, groups)
         winner = tally.best_of(range(len(ballots)))
         return verdict(tally, winner, _reasons(len(ballots), scores.count(None), kind), bool(outstanding))
 
@@ -36,7 +40,7 @@ class BestOfN:
 def _scoring(ballots: Sequence[Ballot]) -> tuple[str, Callable[[Ballot], float | None]]:
     """What the answers compete by, the surest there is, and where a ballot has it."""
     if any(ballot.passed_01 is not None for ballot in ballots):
-        return "verifier's verdict", lambda ballot: ballot.passed_01
+        return VERIFIED, lambda ballot: ballot.passed_01
     if any(ballot.judge_score_01 is not None for ballot in ballots):
         return "judge score", lambda ballot: ballot.judge_score_01
     return "logprobs", lambda ballot: ballot.certainty_01

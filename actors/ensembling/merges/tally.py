@@ -106,7 +106,7 @@ def verdict(tally: Tally, winner: int, reasons: Sequence[str] = (), decided_earl
         confidence_01=confidence_01(ballots[winner], shares, support_01, len(tally.groups), compared),
         support_01=support_01,
         votes=[
-            Vote(ballot.backend, ballot.final_answer, share, ballot.certainty_01)
+            Vote(ballot.backend, ballot.final_answer, share, ballot.certainty_01, ballot.passed_01)
             for ballot, share in zip(ballots, shares, strict=True)
         ],
         reasons=reasons,
