@@ -47,7 +47,16 @@ from actors.routing.table import RoutingTable
 from actors.supervisor import Supervisor
 from actors.switchboard import Switchboard
 from actors.tracer import Tracer
-from actors.wiring import check_backend, fingerprint, lease_of, limit_of, provider_of, provider_under, sandbox_of
+from actors.wiring import (
+    check_backend,
+    exporter_of,
+    fingerprint,
+    lease_of,
+    limit_of,
+    provider_of,
+    provider_under,
+    sandbox_of,
+)
 
 ONGOING_REQUESTS = 10_000  # overload is refused by the app, in our envelope, not by Serve
 GRACE_S = 10.0  # from Serve's word to stop to the end of a replica
@@ -208,7 +217,7 @@ def tracer_arguments(config: Config, state_path: str) -> tuple[object, ...]:
     tracing, state = config.tracing, Path(state_path).with_suffix(".traces.db")
     request_log = Path(tracing.request_log) if tracing.request_log else None
     budgets = (config.budgets_usd(), config.server.replicas)
-    return (end_self, SYSTEM_CLOCK, state, tracing.sample_01, *budgets, request_log)
+    return (end_self, SYSTEM_CLOCK, state, tracing.sample_01, *budgets, request_log, exporter_of(config))
 
 
 def first_table(config: Config, edition: str) -> RoutingTable:

@@ -206,6 +206,7 @@ class Orchestrator:
             key_name=request.key_name,
             table_version=scene.table.version,
             unclosed=scene.table.unclosed,
+            traceparent=request.traceparent,
         )
         self._on_finished(record)
         return record

@@ -7,6 +7,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from actors.edge.vitals import Vitals
 from actors.protocol.clock import SYSTEM_CLOCK, Clock
@@ -46,6 +47,15 @@ SLOWEST_KEPT = 10
 CALLERS_FAULT = frozenset({"request_refused", "context_length_exceeded", "content_filter"})
 
 
+class Exporter(Protocol):
+    """Sends finished requests on to another system; neither waits nor raises."""
+
+    def note(self, request: DecisionRecord, *, is_sampled: bool) -> None: ...
+    def close(self) -> None:
+        """Sends what is left; may block for a moment."""
+        ...
+
+
 class Tracer:
     """Receives batches of finished requests and spans. No request waits for it, and its memory is bounded.
 
@@ -62,6 +72,7 @@ class Tracer:
         budgets_usd: Mapping[str, float] = NO_BUDGETS,
         replicas: int = 1,
         request_log: Path | None = None,
+        make_exporter: Callable[[], Exporter] | None = None,
     ) -> None:
         """`sample_01`: the share of successful requests whose decision records are kept; failures always are."""
         self.vitals = Vitals("tracer", clock)
@@ -74,6 +85,7 @@ class Tracer:
         self._usage = UsageBook(self._archive.usage())
         self._budgets = BudgetBook(budgets_usd, replicas, clock)
         self._request_log = RequestLog(request_log) if request_log else None
+        self._exporter = make_exporter() if make_exporter else None
         self._sampled_below = round(sample_01 * SAMPLES)
         if saved := self._archive.saved(SNAPSHOT):
             restore(self._aggregates, saved)
@@ -104,6 +116,8 @@ class Tracer:
             self._write_log(list(new.values()))
         for request in new.values():
             self._add_request(request)
+            if self._exporter is not None:
+                self._exporter.note(request, is_sampled=self._is_sampled(request))
         for span in spans:
             self._aggregates.add(measurement_of(span))
             if self._is_slow(span.duration_ms):
@@ -167,6 +181,8 @@ class Tracer:
             self._life.cancel()
         self._save()
         self._archive.close()
+        if self._exporter is not None:
+            await asyncio.to_thread(self._exporter.close)
 
     async def _live(self) -> None:
         while not self.vitals.orphaned():  # being orphaned is the absence of an event

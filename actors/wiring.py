@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import assert_never
 
@@ -17,6 +18,7 @@ from actors.providers.scripted import Scripted
 from actors.routing.shares import Allowance
 from actors.routing.table import BackendRecord, Lease
 from actors.sandbox.sandbox import Sandbox
+from actors.tracer import Exporter
 
 
 def provider_of(name: str, backend: BackendConfig) -> Provider:
@@ -69,6 +71,19 @@ def sandbox_notices(config: Config) -> list[str]:
     reason = None if sandbox is None else asyncio.run(sandbox.unavailable_because())
     names = ", ".join(f"models.{name}.verifier" for name, model in config.models.items() if model.verifier)
     return [] if reason is None else [f"{names} has no effect on this machine, no code is run: {reason}."]
+
+
+def exporter_of(config: Config) -> Callable[[], Exporter] | None:
+    """What makes the tracer's exporter, if there is somebody to export to."""
+    endpoint = config.tracing.otlp_endpoint
+    served = {name: (record.provider, record.model) for name, record in config.backend_records().items()}
+    return None if endpoint is None else partial(_otlp_exporter, endpoint, served)
+
+
+def _otlp_exporter(endpoint: str, served: Mapping[str, tuple[str, str]]) -> Exporter:
+    from actors.edge.otlp import OtlpExporter, Served  # an extra, which only this setting needs
+
+    return OtlpExporter(endpoint, {name: Served(*one) for name, one in served.items()})
 
 
 def fingerprint(config: Config, state_path: str) -> str:

@@ -2,13 +2,11 @@
 
 from dataclasses import replace
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, field_validator
-from pydantic_core import PydanticCustomError
 
 from actors.config.list_prices import list_price
-from actors.config.values import Count, Dollars, Number, Seconds, Secret, Section, Text, Whole, plain
+from actors.config.values import Count, Dollars, Number, Seconds, Secret, Section, Text, Whole, plain, usable_url
 from actors.routing.table import BackendRecord, Price, Supports
 
 
@@ -76,16 +74,7 @@ class OpenAIBackend(AnyBackend):
     @field_validator("base_url")
     @classmethod
     def _usable(cls, url: str) -> str:
-        try:
-            parts = urlsplit(url)
-            usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-        except ValueError:
-            usable = False
-        if not usable or not url.isprintable() or " " in url:
-            raise PydanticCustomError("unusable_url", "must be a URL that begins with http:// or https:// and a host")
-        if "@" in parts.netloc:
-            raise PydanticCustomError("url_with_credential", "holds a credential; put that into api_key")
-        return url
+        return usable_url(url)
 
     def record(self, name: str) -> BackendRecord:
         """This backend before anything was measured or leased; without a price of its own at the list price."""

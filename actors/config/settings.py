@@ -3,6 +3,7 @@
 import re
 import socket
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
 
@@ -21,7 +22,7 @@ from actors.config.values import (
     Text,
     Whole,
     refused_name,
-    unavailable,
+    usable_url,
 )
 from actors.ensembling.merges import MERGES
 from actors.protocol.errors import ConfigError
@@ -184,10 +185,14 @@ class OptimizerConfig(Section):
         return cwd / Path(self.state.removeprefix(STATE_PREFIX)).expanduser()
 
 
+OTLP_MODULE = "opentelemetry.exporter.otlp.proto.http"
+
+
 class TracingConfig(Section):
     """What is measured. `sample_01`: the share of successful requests whose decision records are kept.
 
-    `request_log`: a file that gets one line of JSON per finished request.
+    `otlp_endpoint`: the base URL of an OpenTelemetry collector that speaks OTLP over HTTP. `request_log`: a file that
+    gets one line of JSON per finished request.
     """
 
     enabled: bool = True
@@ -197,10 +202,10 @@ class TracingConfig(Section):
 
     @field_validator("otlp_endpoint")
     @classmethod
-    def _not_yet(cls, endpoint: str | None) -> str | None:
-        if endpoint is not None:
-            raise unavailable("exporting spans is")
-        return endpoint
+    def _exportable(cls, endpoint: str | None) -> str | None:
+        if endpoint is not None and find_spec(OTLP_MODULE) is None:
+            raise PydanticCustomError("no_otlp", "needs the extra 'otel': pip install 'raytroupe[otel]'")
+        return None if endpoint is None else usable_url(endpoint)
 
 
 class CacheConfig(Section):

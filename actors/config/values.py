@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic_core import PydanticCustomError
@@ -25,9 +26,18 @@ def refused_name(kind: str, name: str, available: Sequence[str]) -> PydanticCust
     return PydanticCustomError("unknown_name", "is not a known {kind}; available: {known}", context)
 
 
-def unavailable(what: str) -> PydanticCustomError:
-    """The error for a setting that asks for something that does not exist yet."""
-    return PydanticCustomError("planned", "{what} not available in this version; leave it out", {"what": what})
+def usable_url(url: str) -> str:
+    """The URL itself if it begins with http:// or https:// and a host and holds no credential; else an error."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or not url.isprintable() or " " in url:
+        raise PydanticCustomError("unusable_url", "must be a URL that begins with http:// or https:// and a host")
+    if "@" in parts.netloc:
+        raise PydanticCustomError("url_with_credential", "holds a credential; leave it out of the URL")
+    return url
 
 
 def plain(value: object) -> object:

@@ -35,7 +35,7 @@ class ChatRequest:
 
     `body` holds the caller's parameters without `model`, `stream`, `stream_options` and `troupe`. `key_name` names the
     API key that it came with (`None` where no keys are configured). `received_s` is a monotonic reading of the
-    app's clock at the first look at the request.
+    app's clock at the first look at the request. `traceparent`: the caller's span, as its header names it (W3C).
     """
 
     request_id: str
@@ -47,6 +47,7 @@ class ChatRequest:
     wishes: Wishes
     key_name: str | None
     received_s: float
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,6 +134,7 @@ class HttpApp:
             request_id=exchange.request_id,
             key_name=exchange.key_name,
             received_s=exchange.received_s,
+            traceparent=exchange.headers.get(b"traceparent"),
         )
         if request.stream:
             with exchange.watch():

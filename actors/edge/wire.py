@@ -118,6 +118,7 @@ def chat_request(
     request_id: str | None = None,
     key_name: str | None = None,
     received_s: float | None = None,
+    traceparent: bytes | None = None,
 ) -> ChatRequest:
     """The validated request. Takes `body` over: what is not a parameter for the models is removed from it.
 
@@ -142,6 +143,7 @@ def chat_request(
         wishes=_wishes(body.pop("troupe", None)),
         key_name=key_name,
         received_s=clock.monotonic_s() if received_s is None else received_s,
+        traceparent=None if traceparent is None else traceparent[:MAX_TRACEPARENT].decode("latin-1"),
     )
 
 
@@ -165,6 +167,7 @@ def suggestion(wrong: str, names: Iterable[str]) -> str:
 
 
 _MODEL = label()
+MAX_TRACEPARENT = 64  # 55 characters in the only version that there is
 
 
 def _check_known(checks: Mapping[str, Check], given: JsonObject, prefix: str = "", *, closed: bool = False) -> None:

@@ -228,7 +228,7 @@ class DecisionRecord(Sendable):
     each with the reason. `key_name` names the API key that it came with;
     `saved_usd` is what the answer had cost that was given again, `None` for a new one. `table_version` is that of the
     routing table that it was decided on, and `unclosed` the backends whose breaker was not closed then, each with its
-    state.
+    state. `traceparent`: the caller's span (W3C).
     """
 
     request_id: str
@@ -254,6 +254,7 @@ class DecisionRecord(Sendable):
     saved_usd: float | None = None
     table_version: int = 0
     unclosed: Sequence[tuple[str, str]] = ()
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,6 @@ cache: {ttl_s: 0}
     [
         ("models: {m: {members: [qwen], strategy: learned}}", "models.m.strategy"),
         ("optimizer: {rewrite: shadow}", "optimizer.rewrite"),
-        ("tracing: {otlp_endpoint: 'http://127.0.0.1:4317'}", "tracing.otlp_endpoint"),
     ],
 )
 def test_what_does_not_exist_yet_is_refused_clearly(line: str, path: str) -> None:
