@@ -114,12 +114,13 @@ class Tracer:
         if new:
             self._keep_books(list(new.values()))
             self._write_log(list(new.values()))
+        self._aggregates.add(*(measured for request in new.values() for measured in _measurements(request)))
         for request in new.values():
             self._add_request(request)
             if self._exporter is not None:
                 self._exporter.note(request, is_sampled=self._is_sampled(request))
+        self._aggregates.add(*map(measurement_of, spans))
         for span in spans:
-            self._aggregates.add(measurement_of(span))
             if self._is_slow(span.duration_ms):
                 self._note_slow(span.duration_ms, _span_summary(span))
 
@@ -237,19 +238,13 @@ class Tracer:
             self._errors.note(
                 "ensemble", "request", request.outcome, request.backend, request.status, request_id=request.request_id
             )
-        for measurement in _measurements(request):
-            self._aggregates.add(measurement)
         for attempt in request.attempts:
-            self._add_attempt(attempt)
+            if self._aggregates.total(backend_key(attempt.backend)).count:  # not one that was summed up under `other`
+                self._backends[attempt.backend] = None
             if attempt.outcome not in ("ok", "cancelled"):
                 self._errors.note("backend", "call", attempt.outcome, attempt.backend, request_id=request.request_id)
         if self._is_slow(request.latency_ms):
             self._note_slow(request.latency_ms, _summary(request))
-
-    def _add_attempt(self, attempt: Attempt) -> None:
-        self._aggregates.add(_attempt_measurement(attempt))
-        if self._aggregates.total(backend_key(attempt.backend)).count:  # not one that was summed up under `other`
-            self._backends[attempt.backend] = None
 
     def _is_slow(self, duration_ms: float) -> bool:
         return len(self._slowest) < SLOWEST_KEPT or duration_ms > self._slowest[0][0]
@@ -303,6 +298,8 @@ def _measurements(request: DecisionRecord) -> Iterator[Measurement]:
     )
     if request.outcome == "ok":
         yield Measurement(OVERHEAD, "ok", request.overhead_ms)
+    for attempt in request.attempts:
+        yield _attempt_measurement(attempt)
 
 
 def _attempt_measurement(attempt: Attempt) -> Measurement:

@@ -108,13 +108,14 @@ class Ring:
         self.slices = slices
         self._by_slice: dict[int, Tally] = {}
 
-    def add(self, measurement: Measurement, now_s: float) -> None:
+    def now(self, now_s: float) -> Tally:
+        """The sums of the slice that `now_s` falls into."""
         current = int(now_s // self.slice_s)
         tally = self._by_slice.get(current)
         if tally is None:
             self._forget_before(current - self.slices)
             tally = self._by_slice[current] = Tally()
-        tally.add(measurement)
+        return tally
 
     def window(self, length_s: float, now_s: float) -> Tally:
         """The sum over the last `length_s` and what the oldest slice reaches beyond it (at most one slice)."""
@@ -139,10 +140,10 @@ class Series:
         self.total = Tally()
         self._rings = (Ring(slice_s=10.0, slices=6), Ring(slice_s=60.0, slices=60)) if windowed else ()
 
-    def add(self, measurement: Measurement, now_s: float) -> None:
-        self.total.add(measurement)
+    def merge(self, tally: Tally, now_s: float) -> None:
+        self.total.merge(tally)
         for ring in self._rings:
-            ring.add(measurement, now_s)
+            ring.now(now_s).merge(tally)
 
     def window(self, length_s: float, now_s: float) -> Tally:
         """The last `length_s` seconds, from the finest ring that reaches back so far; empty if none does."""
@@ -168,13 +169,21 @@ class Aggregates:
     def __len__(self) -> int:
         return len(self._series)
 
-    def add(self, measurement: Measurement) -> None:
-        """Counts one measurement, now."""
-        self._of(measurement.key).add(measurement, self._clock.monotonic_s())
+    def add(self, *measurements: Measurement) -> None:
+        """Counts measurements, now. Many at once cost a third: they are summed up before they go into every window."""
+        tallies: dict[Key, Tally] = {}
+        for measurement in measurements:
+            tally = tallies.get(measurement.key)
+            if tally is None:
+                tally = tallies[measurement.key] = Tally()
+            tally.add(measurement)
+        now_s = self._clock.monotonic_s()
+        for key, tally in tallies.items():
+            self._of(key, tally.count).merge(tally, now_s)
 
     def restore(self, key: Key, tally: Tally) -> None:
         """Adds sums from before to those since the start; windows stay as they are."""
-        self._of(key).total.merge(tally)
+        self._of(key, tally.count).total.merge(tally)
 
     def keys(self) -> list[Key]:
         """Every key that was counted, in alphabetical order."""
@@ -195,10 +204,10 @@ class Aggregates:
         for name, length_s in WINDOWS_S.items():
             yield name, self.window(key, length_s)
 
-    def _of(self, key: Key) -> Series:
+    def _of(self, key: Key, count: int) -> Series:
         series = self._series.get(key)
         if series is None and len(self._series) >= self._max_keys:
-            self.overflowed += 1
+            self.overflowed += count
             key = Key(OTHER, OTHER)
             series = self._series.get(key)
         if series is None:
