@@ -42,28 +42,27 @@ class Consumption:
         for name in self.__slots__:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
+    def count(self, request: DecisionRecord) -> None:
+        """Adds what one request used, whatever became of it."""
+        usage = request.usage
+        self.requests += 1
+        self.failed += request.outcome not in ("ok", "cancelled")
+        if usage is not None:
+            self.estimated += usage.estimated
+            self.unpriced += request.cost_usd is None
+            self.prompt_tokens += usage.prompt_tokens
+            self.completion_tokens += usage.completion_tokens
+        self.cost_usd += request.cost_usd or 0.0
+        if request.saved_usd is not None:
+            self.cached += 1
+            self.saved_usd += request.saved_usd
+
     def as_json(self) -> JsonObject:
         """For reports; the cost is rounded to a billionth of a dollar."""
         return {name: getattr(self, name) for name in self.__slots__} | {
             "cost_usd": round(self.cost_usd, 9),
             "saved_usd": round(self.saved_usd, 9),
         }
-
-
-def consumption_of(request: DecisionRecord) -> Consumption:
-    """What one request used, whatever became of it."""
-    usage = request.usage
-    return Consumption(
-        requests=1,
-        failed=int(request.outcome not in ("ok", "cancelled")),
-        estimated=int(usage is not None and usage.estimated),
-        unpriced=int(usage is not None and request.cost_usd is None),
-        cached=int(request.saved_usd is not None),
-        prompt_tokens=usage.prompt_tokens if usage else 0,
-        completion_tokens=usage.completion_tokens if usage else 0,
-        cost_usd=request.cost_usd or 0.0,
-        saved_usd=request.saved_usd or 0.0,
-    )
 
 
 def day_of(moment_s: float) -> str:
@@ -87,9 +86,12 @@ class UsageBook:
         day = day_of(request.finished_at_s)
         rows = self._days.setdefault(day, {})
         account = Account(day, request.model, request.key_name or ANONYMOUS)
-        if account not in rows and len(rows) >= self._max_rows:
-            account = Account(day, OTHER, OTHER)
-        rows.setdefault(account, Consumption()).add(consumption_of(request))
+        used = rows.get(account)
+        if used is None:
+            if len(rows) >= self._max_rows:
+                account = Account(day, OTHER, OTHER)
+            used = rows.setdefault(account, Consumption())
+        used.count(request)
         return account
 
     def __getitem__(self, account: Account) -> Consumption:
