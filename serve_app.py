@@ -8,6 +8,7 @@ from actors.island import front
 
 CLAIMED_PORTS = front.settle_front()  # Ray Serve reads its settings when it is imported
 
+import asyncio
 import gc
 import logging
 import random
@@ -26,9 +27,10 @@ from actors.edge.answer_cache import AnswerCache, AnswerStore
 from actors.edge.http import HttpApp
 from actors.edge.ledger import Ledger
 from actors.edge.listener import Listener
+from actors.edge.operations import tell_operations_forever
 from actors.edge.purse import Purse
 from actors.edge.ray_links import ReplicaLinks, bound_host, replica_id
-from actors.edge.ray_ports import OPTIMIZER, ROUTER, SUPERVISOR, TRACER, HostedModel, backend_actor
+from actors.edge.ray_ports import OPTIMIZER, ROUTER, SUPERVISOR, TRACER, HostedModel, TracerPort, backend_actor
 from actors.edge.ray_stage import Sources, Stage, end_self
 from actors.ensemble import Ensemble
 from actors.island.haproxy_launcher import socket_address
@@ -47,6 +49,7 @@ from actors.routing.table import RoutingTable
 from actors.supervisor import Supervisor
 from actors.switchboard import Switchboard
 from actors.tracer import Tracer
+from actors.tracing.spans import performance_tracer
 from actors.wiring import (
     check_backend,
     exporter_of,
@@ -103,7 +106,7 @@ def raise_company(config: Config, start_folder: Path) -> str:
     config = config.placed(start_folder)
     state_path = str(config.optimizer.state_path(start_folder))
     edition = _edition_of(config, state_path)
-    stage = Stage(config.ray.namespace, ray.get_runtime_context().get_node_id())
+    stage = Stage(config.ray.namespace, ray.get_runtime_context().get_node_id(), config.tracing.enabled)
     for role in (root(config, state_path, stage, edition), *members(config, state_path, stage, edition)):
         stage.raise_actor(role)
     return edition
@@ -123,7 +126,8 @@ class EnsembleReplica(Ensemble):
     ) -> None:
         logging.getLogger("troupe").setLevel(logging.INFO)
         await _refuse_open_door(config)
-        stage = Stage(config.ray.namespace, node_id or ray.get_runtime_context().get_node_id())
+        stage = Stage(config.ray.namespace, node_id or ray.get_runtime_context().get_node_id(), config.tracing.enabled)
+        performance_tracer.configure(enabled=config.tracing.enabled)
         links = ReplicaLinks(stage, root(config, state_path, stage, edition), edition)
         budgets = config.budgets_usd()  # what is spent of them is always counted
         ledger = Ledger(links, measuring=config.tracing.enabled or bool(budgets))
@@ -144,6 +148,9 @@ class EnsembleReplica(Ensemble):
         self._app = HttpApp(self, keys, max_body_bytes, instance=instance or config.ray.namespace)
         self._listener = Listener(self._app, socket_address(replica_id()), DRAIN_WITHIN_S)
         await self.start()
+        if config.tracing.enabled:
+            telling = tell_operations_forever(TracerPort(stage.namespace))
+            self._life.append(asyncio.create_task(telling, name="that tells what it does"))
         self._listener.start()
         settle_garbage_collection()
 

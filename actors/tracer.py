@@ -24,7 +24,7 @@ from actors.tracing.explanation import explanation
 from actors.tracing.histogram import Histogram
 from actors.tracing.metrics import metrics
 from actors.tracing.outlooks import Outlooks
-from actors.tracing.recorder import measurement_of
+from actors.tracing.recorder import Operations, measurement_of
 from actors.tracing.records import SpanRecord
 from actors.tracing.report import OVERHEAD, REQUEST, Background, backend_key, performance_report
 from actors.tracing.request_log import RequestLog
@@ -121,6 +121,13 @@ class Tracer:
                 self._exporter.note(request, is_sampled=self._is_sampled(request))
         self._aggregates.add(*map(measurement_of, spans))
         for span in spans:
+            if self._is_slow(span.duration_ms):
+                self._note_slow(span.duration_ms, _span_summary(span))
+
+    async def note_operations(self, operations: Operations) -> None:
+        """Takes what a process of the company did since it last told."""
+        self._aggregates.merge(operations.tallies)
+        for span in operations.slowest:
             if self._is_slow(span.duration_ms):
                 self._note_slow(span.duration_ms, _span_summary(span))
 

@@ -14,6 +14,7 @@ from actors.protocol.clock import SYSTEM_CLOCK, Clock
 from actors.protocol.errors import LLMError
 from actors.protocol.messages import DecisionRecord, JsonObject
 from actors.protocol.streams import Closeable
+from actors.tracing.spans import trace_performance
 
 WHOLE: Final = frozenset({"stop", "tool_calls", "function_call"})
 LARGEST_SHARE_01: Final = 0.125  # of all bytes, for one answer
@@ -51,6 +52,7 @@ class AnswerStore:
         """What one answer may have at most."""
         return int(self._max_bytes * LARGEST_SHARE_01)
 
+    @trace_performance("cache")
     def get(self, name: bytes) -> Kept | None:
         """The answer of that name, if it is here and young enough."""
         kept = self._kept.get(name)

@@ -11,6 +11,7 @@ from actors.protocol.errors import LLMError, Overloaded, QuotaExceeded
 from actors.protocol.messages import DecisionRecord, JsonObject
 from actors.routing.table import BackendRecord, RoutingTable
 from actors.tracing.budgets import KEY, MODEL
+from actors.tracing.spans import trace_performance
 
 log = logging.getLogger("troupe.purse")
 
@@ -34,6 +35,7 @@ class Purse:
         self._spent_usd = dict.fromkeys(budgets, 0.0)  # since what is held was lent
         self._reserved: dict[str, tuple[tuple[str, ...], float]] = {}  # by request
 
+    @trace_performance("budgets")
     def reserve(self, request: ChatRequest, table: RoutingTable) -> None:
         """Sets aside what the request is expected to cost. Raises `QuotaExceeded`, and `Overloaded` without a slice."""
         names = tuple(self._concerned(request.key_name, request.model))

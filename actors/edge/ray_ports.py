@@ -26,6 +26,7 @@ from actors.protocol.sending import Packed
 from actors.protocol.trust import Trust
 from actors.routing.shares import Grant, Renewal
 from actors.routing.table import BreakerState, Measured, RoutingTable
+from actors.tracing.recorder import Operations
 
 SUPERVISOR, ROUTER, OPTIMIZER, TRACER = "supervisor", "router", "optimizer", "tracer"
 
@@ -146,6 +147,9 @@ class TracerPort(Remote):
 
     def note_outlook(self, outlook: Outlook) -> None:
         self.send("note_outlook", Packed(outlook))
+
+    async def note_operations(self, operations: Operations) -> None:
+        await self.call("note_operations", Packed(operations))
 
     async def usage(self, day: str | None) -> JsonObject:
         usage: JsonObject = await self.call("usage", day)

@@ -12,6 +12,7 @@ import ray
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from actors.edge.operations import OperationsPort, tell_operations_forever, traced
 from actors.edge.ray_ports import (
     SUPERVISOR,
     OptimizerPort,
@@ -27,6 +28,7 @@ from actors.protocol.messages import Pulse, Role
 from actors.protocol.outlook import Outlook
 from actors.protocol.trust import Trust
 from actors.routing.table import BreakerState, Lease, Measured
+from actors.tracing.spans import performance_tracer
 
 NICENESS = 10  # of the actors: no request waits for the control plane, so it should not wait behind it
 
@@ -37,6 +39,7 @@ class Stage:
 
     namespace: str
     node_id: str | None
+    tracing: bool = True
 
     def raise_actor(self, role: Role) -> None:
         """Creates the actor unless it exists: named, detached, always restarted, on the node of the state file.
@@ -56,7 +59,7 @@ class Stage:
             # A backend may live elsewhere once its node is gone; what holds state may not.
             options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(self.node_id, soft=role.kind == "backend")
         try:
-            ray.remote(living(role.plain)).options(**options).remote(*role.arguments)
+            ray.remote(living(role.plain, role.kind, self)).options(**options).remote(*role.arguments)
         except (RayError, RuntimeError, ValueError) as error:
             raise SupervisorError(f"'{role.name}' could not be created ({type(error).__name__}).") from error
 
@@ -169,20 +172,26 @@ def _is_older(found: str, own: str) -> bool:
     return found_print != own_print and found_at < own_at
 
 
-def living(plain: type) -> type:
+def living(plain: type, component: str, stage: Stage) -> type:
     """The plain class with a constructor that also starts its life; Ray runs it again at each restart.
 
-    Its process gives way to those that carry requests.
+    Its process gives way to those that carry requests. What it does is traced, and told to the tracer.
     """
 
     class Living(plain):  # type: ignore[misc]
         async def __init__(self, *arguments: object) -> None:  # type: ignore[misc]  # Ray awaits constructors
             super().__init__(*arguments)
             os.nice(NICENESS)
+            performance_tracer.configure(enabled=stage.tracing)
+            if stage.tracing:
+                collector = self if isinstance(self, OperationsPort) else TracerPort(stage.namespace)
+                self._telling = asyncio.create_task(tell_operations_forever(collector), name="that tells what it does")
             await self.start()
 
     Living.__name__ = Living.__qualname__ = plain.__name__
     Living.__doc__ = plain.__doc__
+    for name, function in traced(plain, component).items():
+        setattr(Living, name, function)
     return Living
 
 

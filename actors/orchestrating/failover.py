@@ -10,6 +10,7 @@ from actors.protocol.messages import Failure
 from actors.routing.capabilities import needs_of
 from actors.routing.strategies import LocalView, order, rested_first
 from actors.routing.table import ModelRecord
+from actors.tracing.spans import trace_block
 
 LONGEST_REST_S = 60.0  # so that a limit that was lifted early, or never meant, is found out
 SPREAD_S = 0.2  # so that those who were refused together do not come back together
@@ -29,7 +30,8 @@ class FailoverHandler:
         self._model = model
         self._scene = scene
         self._view = view
-        self._members: Sequence[str] = order(model, scene.table, view)
+        with trace_block("router", "order"):
+            self._members: Sequence[str] = order(model, scene.table, view)
         self._postponed: dict[str, float] = {}
         self._worst: Failure | None = None
         self.wait_s = 0.0

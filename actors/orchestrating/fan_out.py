@@ -7,13 +7,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from actors.ensembling.merges.self_consistency import SAMPLING_TEMPERATURE
-from actors.ensembling.panel import AskMore, AskVerifier, Panel, Wait
+from actors.ensembling.panel import AskMore, AskVerifier, Panel, Step, Wait
 from actors.orchestrating.ending import all_ended
 from actors.protocol.clock import Clock, Deadline
 from actors.protocol.messages import Failure, JsonObject, Outcome
 from actors.protocol.trials import NotTried, Trial, TrialResult, Verifier
 from actors.protocol.trust import Trust
 from actors.routing.table import ModelRecord
+from actors.tracing.spans import trace_block
 
 Asked = Callable[[str], Coroutine[Any, Any, Outcome]]
 
@@ -61,6 +62,11 @@ async def hear_panel(
                     panel.expire((clock.monotonic_s() - started_s) * 1000)
         finally:
             await all_ended(asked)
+
+
+def _next_step(panel: Panel) -> Step:
+    with trace_block("ensembler", "decide"):
+        return panel.step()
 
 
 class Arrivals:

@@ -177,6 +177,10 @@ class Aggregates:
             if tally is None:
                 tally = tallies[measurement.key] = Tally()
             tally.add(measurement)
+        self.merge(tallies)
+
+    def merge(self, tallies: Mapping[Key, Tally]) -> None:
+        """Adds what was counted elsewhere, as if all of it had happened now."""
         now_s = self._clock.monotonic_s()
         for key, tally in tallies.items():
             self._of(key, tally.count).merge(tally, now_s)
@@ -184,6 +188,10 @@ class Aggregates:
     def restore(self, key: Key, tally: Tally) -> None:
         """Adds sums from before to those since the start; windows stay as they are."""
         self._of(key, tally.count).total.merge(tally)
+
+    def totals(self) -> dict[Key, Tally]:
+        """The sums since the start of every key."""
+        return {key: series.total for key, series in self._series.items()}
 
     def keys(self) -> list[Key]:
         """Every key that was counted, in alphabetical order."""

@@ -1,69 +1,92 @@
 """Where do finished spans go in this process, and what do they add up to?"""
 
-from collections.abc import Callable
+import heapq
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from actors.protocol.clock import SYSTEM_CLOCK, Clock
 from actors.protocol.messages import JsonObject
-from actors.tracing.aggregates import Aggregates, Key, Measurement
-from actors.tracing.buffer import TelemetryBuffer
+from actors.tracing.aggregates import Aggregates, Key, Measurement, Tally
 from actors.tracing.records import SpanRecord
 from actors.tracing.report import Background, performance_report
 
-CAPACITY: Final = 4096
 FOLD_AT: Final = 256
+SLOWEST_KEPT: Final = 10
 
 Sink = Callable[[SpanRecord], object]
 
 
-class PerformanceTracer:
-    """Takes the spans of one process: keeps them for whoever drains them, or hands each to a sink at once.
+@dataclass(slots=True)
+class Operations:
+    """What one process did since it last told: sums per operation, and the slowest spans among them."""
 
-    `enabled` may be read on hot paths; spans that are open while it changes are still recorded.
+    tallies: Mapping[Key, Tally] = field(default_factory=dict)
+    slowest: Sequence[SpanRecord] = ()
+
+
+class PerformanceTracer:
+    """Takes the spans of one process, and sums them up for its own report and for whoever collects them.
+
+    Its memory is bounded by the number of operations, however many spans there are. `enabled` may be read on hot
+    paths; spans that are open while it changes are still recorded.
     """
 
-    def __init__(self, clock: Clock = SYSTEM_CLOCK, capacity: int = CAPACITY) -> None:
+    def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
         self.enabled = True
         self.clock = clock
         self._sink: Sink | None = None
-        self._buffer: TelemetryBuffer[SpanRecord] = TelemetryBuffer(capacity)
-        self._dropped_before = 0
         self._unfolded: list[SpanRecord] = []
-        self._aggregates = Aggregates(clock, windowed=False)
+        self._whole = Aggregates(clock, windowed=False)
+        self._untold = Aggregates(clock, windowed=False)
+        self._slowest: list[tuple[float, int, SpanRecord]] = []  # a heap: its first is the fastest of the slowest
+        self._arrivals = itertools.count()
         self._started_at_s = clock.wall_s()
         self._born_s = clock.monotonic_s()
 
     def configure(self, *, enabled: bool, sink: Sink | None = None) -> None:
-        """Switches tracing on or off and says where spans go: to `sink`, or without one to the buffer of `drain`."""
+        """Switches tracing on or off; a `sink` sees every span as it ends."""
         self.enabled = enabled
         self._sink = sink
 
     def record(self, span: SpanRecord) -> None:
-        """Takes a finished span. Never waits; with the buffer full, the span is counted as dropped."""
+        """Takes a finished span. Never waits."""
         if self._sink is not None:
             self._sink(span)
-        else:
-            self._buffer.put(span)
         self._unfolded.append(span)
         if len(self._unfolded) >= FOLD_AT:
             self._fold()
 
-    def drain(self, max_records: int | None = None) -> tuple[list[SpanRecord], int]:
-        """Removes the buffered spans, oldest first; also says how many were dropped since the last time."""
-        spans, dropped = self._buffer.take(max_records)
-        self._dropped_before += dropped
-        return spans, dropped
+    def collect(self) -> Operations | None:
+        """What was recorded since the last time; `None` if nothing was."""
+        self._fold()
+        if not len(self._untold):
+            return None
+        told = Operations(
+            self._untold.totals(),
+            [span for _, _, span in sorted(self._slowest, reverse=True)],
+        )
+        self._untold = Aggregates(self.clock, windowed=False)
+        self._slowest = []
+        return told
 
     def get_report(self) -> JsonObject:
-        """The performance report of this process alone; dropped spans are in its sums."""
+        """The performance report of this process alone."""
         self._fold()
         uptime_s = self.clock.monotonic_s() - self._born_s
-        dropped = self._dropped_before + self._buffer.dropped
-        return performance_report(self._aggregates, Background(self._started_at_s, uptime_s, dropped), windows=False)
+        return performance_report(self._whole, Background(self._started_at_s, uptime_s), windows=False)
 
     def _fold(self) -> None:
         spans, self._unfolded = self._unfolded, []
-        self._aggregates.add(*map(measurement_of, spans))
+        measurements = [measurement_of(span) for span in spans]
+        self._whole.add(*measurements)
+        self._untold.add(*measurements)
+        for span in spans:
+            if len(self._slowest) < SLOWEST_KEPT:
+                heapq.heappush(self._slowest, (span.duration_ms, next(self._arrivals), span))
+            elif span.duration_ms > self._slowest[0][0]:
+                heapq.heapreplace(self._slowest, (span.duration_ms, next(self._arrivals), span))
 
 
 def measurement_of(span: SpanRecord) -> Measurement:

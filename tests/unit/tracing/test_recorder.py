@@ -1,42 +1,57 @@
 """Where do spans go, and do they add up?"""
 
 from actors.protocol.clock import ManualClock
-from actors.tracing.recorder import FOLD_AT, PerformanceTracer
+from actors.tracing.aggregates import Key
+from actors.tracing.recorder import FOLD_AT, SLOWEST_KEPT, PerformanceTracer
 from actors.tracing.records import SpanRecord
 
-
-def span(number: int, outcome: str = "ok") -> SpanRecord:
-    return SpanRecord("router", "choose", outcome, 2.0, 0.0, number)
+CHOOSE = Key("router", "choose")
 
 
-def test_spans_wait_to_be_drained_and_what_does_not_fit_is_counted() -> None:
-    tracer = PerformanceTracer(ManualClock(), capacity=2)
-    for number in (1, 2, 3):
+def span(number: int, outcome: str = "ok", duration_ms: float = 2.0) -> SpanRecord:
+    return SpanRecord("router", "choose", outcome, duration_ms, 0.0, number)
+
+
+def test_what_was_done_is_told_once() -> None:
+    tracer = PerformanceTracer(ManualClock())
+    for number in range(FOLD_AT + 1):
         tracer.record(span(number))
 
-    spans, dropped = tracer.drain()
+    told = tracer.collect()
 
-    assert ([each.span_id for each in spans], dropped) == ([1, 2], 1)
-    assert tracer.drain() == ([], 0)
+    assert told is not None
+    assert told.tallies[CHOOSE].count == FOLD_AT + 1
+    assert tracer.collect() is None
 
 
-def test_the_report_counts_drained_and_dropped_spans_too() -> None:
+def test_the_slowest_spans_are_told_the_slowest_first() -> None:
+    tracer = PerformanceTracer(ManualClock())
+    for number in range(SLOWEST_KEPT + 5):
+        tracer.record(span(number, duration_ms=float(number)))
+
+    told = tracer.collect()
+
+    assert told is not None
+    assert [slow.span_id for slow in told.slowest] == list(range(SLOWEST_KEPT + 4, 4, -1))
+
+
+def test_the_report_counts_what_was_told_too() -> None:
     clock = ManualClock()
-    tracer = PerformanceTracer(clock, capacity=2)
+    tracer = PerformanceTracer(clock)
     for number in range(FOLD_AT + 9):
         tracer.record(span(number))
     tracer.record(span(0, "timeout"))
-    tracer.drain()
+    tracer.collect()
     clock.advance(5.0)
 
     report = tracer.get_report()
 
     (operation,) = report["operations"]
     assert (operation["count"], operation["errors"], operation["p50_ms"]) == (FOLD_AT + 10, {"timeout": 1}, 2.0)
-    assert (report["dropped_records"], report["uptime_s"]) == (FOLD_AT + 8, 5.0)
+    assert report["uptime_s"] == 5.0
 
 
-def test_with_a_sink_nothing_is_buffered() -> None:
+def test_a_sink_sees_every_span() -> None:
     tracer = PerformanceTracer(ManualClock())
     seen: list[SpanRecord] = []
     tracer.configure(enabled=True, sink=seen.append)
@@ -44,4 +59,3 @@ def test_with_a_sink_nothing_is_buffered() -> None:
     tracer.record(span(1))
 
     assert [each.span_id for each in seen] == [1]
-    assert tracer.drain() == ([], 0)
