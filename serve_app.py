@@ -8,7 +8,6 @@ from actors.island import front
 
 CLAIMED_PORTS = front.settle_front()  # Ray Serve reads its settings when it is imported
 
-import asyncio
 import gc
 import logging
 import random
@@ -27,7 +26,7 @@ from actors.edge.answer_cache import AnswerCache, AnswerStore
 from actors.edge.http import HttpApp
 from actors.edge.ledger import Ledger
 from actors.edge.listener import Listener
-from actors.edge.operations import tell_operations_forever
+from actors.edge.operations import begin_to_tell
 from actors.edge.purse import Purse
 from actors.edge.ray_links import ReplicaLinks, bound_host, replica_id
 from actors.edge.ray_ports import OPTIMIZER, ROUTER, SUPERVISOR, TRACER, HostedModel, TracerPort, backend_actor
@@ -49,7 +48,6 @@ from actors.routing.table import RoutingTable
 from actors.supervisor import Supervisor
 from actors.switchboard import Switchboard
 from actors.tracer import Tracer
-from actors.tracing.spans import performance_tracer
 from actors.wiring import (
     check_backend,
     exporter_of,
@@ -127,7 +125,6 @@ class EnsembleReplica(Ensemble):
         logging.getLogger("troupe").setLevel(logging.INFO)
         await _refuse_open_door(config)
         stage = Stage(config.ray.namespace, node_id or ray.get_runtime_context().get_node_id(), config.tracing.enabled)
-        performance_tracer.configure(enabled=config.tracing.enabled)
         links = ReplicaLinks(stage, root(config, state_path, stage, edition), edition)
         budgets = config.budgets_usd()  # what is spent of them is always counted
         ledger = Ledger(links, measuring=config.tracing.enabled or bool(budgets))
@@ -148,9 +145,7 @@ class EnsembleReplica(Ensemble):
         self._app = HttpApp(self, keys, max_body_bytes, instance=instance or config.ray.namespace)
         self._listener = Listener(self._app, socket_address(replica_id()), DRAIN_WITHIN_S)
         await self.start()
-        if config.tracing.enabled:
-            telling = tell_operations_forever(TracerPort(stage.namespace))
-            self._life.append(asyncio.create_task(telling, name="that tells what it does"))
+        self._operations_teller = begin_to_tell(TracerPort(stage.namespace) if stage.tracing else None)
         self._listener.start()
         settle_garbage_collection()
 
@@ -158,6 +153,8 @@ class EnsembleReplica(Ensemble):
         if self._listener is not None:  # its constructor came to its end
             await self._listener.close()
             await self.stop()
+            if self._operations_teller is not None:
+                self._operations_teller.cancel()
 
     def __serve_build_asgi_app__(self) -> HttpApp:
         return self._app

@@ -15,6 +15,7 @@ from actors.resilience.error_handler import error_aggregator, handle_error
 from actors.routing.book import Book
 from actors.routing.shares import Allowance, Grant, Renewal
 from actors.routing.table import Lease
+from actors.tracing.spans import trace_operations
 
 log = logging.getLogger("troupe.backend")
 
@@ -23,6 +24,7 @@ RELOAD_AFTER_S = 5.0
 COALESCE_S = 0.01  # a message between processes costs as much as this many milliseconds of decoding are worth
 
 
+@trace_operations("backend")
 class Backend:
     """One model, called through this actor when its weights live here, or under its lease when they do not.
 

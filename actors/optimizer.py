@@ -18,6 +18,7 @@ from actors.protocol.clock import SYSTEM_CLOCK, Clock
 from actors.protocol.errors import LLMError, NotFound, OptimizerError, Overloaded, Unprocessable
 from actors.protocol.messages import DecisionRecord, Feedback, JsonObject, Pulse
 from actors.protocol.trust import Trust
+from actors.tracing.spans import trace_operations
 
 log = logging.getLogger("troupe.optimizer")
 
@@ -46,6 +47,7 @@ class Awaited:
     waiting: int = 0
 
 
+@trace_operations("optimizer")
 class Optimizer:
     """Holds the journal. What arrives while a commit is under way is committed together as the next one."""
 

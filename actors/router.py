@@ -17,6 +17,7 @@ from actors.resilience.error_handler import ErrorContext
 from actors.routing.outlook import outlook_of
 from actors.routing.strategies import LocalView, best_backend
 from actors.routing.table import BackendRecord, BreakerState, Lease, Measured, ModelRecord, RoutingTable
+from actors.tracing.spans import trace_operations
 
 log = logging.getLogger("troupe.router")
 
@@ -37,6 +38,7 @@ class Sources(Protocol):
     def show_outlook(self, outlook: Outlook) -> None: ...
 
 
+@trace_operations("router", without=("newer_table", "pulse"))
 class Router:
     """Holds the `RoutingTable`; replicas wait here for the next one, but no request ever waits for this actor."""
 

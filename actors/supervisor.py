@@ -15,6 +15,7 @@ from actors.resilience.child import Child
 from actors.resilience.error_handler import ErrorContext
 from actors.resilience.supervision import Chronicle, RestartIntensity, RestartStrategy, also_restarted
 from actors.routing.table import BreakerState
+from actors.tracing.spans import trace_operations
 
 log = logging.getLogger("troupe.supervisor")
 
@@ -53,6 +54,7 @@ class Company(Protocol):
     async def drain(self) -> None: ...
 
 
+@trace_operations("supervisor")
 class Supervisor:
     """The supervision tree of one gateway: one child per role, in two groups, with a restart intensity for each child.
 

@@ -29,6 +29,7 @@ from actors.tracing.records import SpanRecord
 from actors.tracing.report import OVERHEAD, REQUEST, Background, backend_key, performance_report
 from actors.tracing.request_log import RequestLog
 from actors.tracing.snapshot import restore, snapshot
+from actors.tracing.spans import trace_operations
 from actors.tracing.usage import UsageBook, day_of
 
 log = logging.getLogger("troupe.tracer")
@@ -56,6 +57,7 @@ class Exporter(Protocol):
         ...
 
 
+@trace_operations("tracer")
 class Tracer:
     """Receives batches of finished requests and spans. No request waits for it, and its memory is bounded.
 

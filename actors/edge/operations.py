@@ -1,15 +1,13 @@
 """How does the tracer learn what a process of the company does beside requests?"""
 
 import asyncio
-import inspect
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from actors.protocol.errors import LLMError
 from actors.tracing.recorder import Operations
-from actors.tracing.spans import performance_tracer, trace_performance
+from actors.tracing.spans import performance_tracer
 
 TOLD_EVERY_S = 1.0
-WAITING = frozenset({"newer_table", "pulse"})  # they wait on purpose, or are asked every second by design
 
 
 @runtime_checkable
@@ -34,12 +32,9 @@ async def tell_operations_forever(collector: OperationsPort, every_s: float = TO
         untold = None
 
 
-def traced(plain: type, component: str) -> dict[str, Any]:
-    """The public operations of an actor's class, as spans: to be set in a class that inherits from it."""
-    return {
-        name: trace_performance(component)(function)
-        for name, function in inspect.getmembers(plain, inspect.isfunction)
-        if not name.startswith("_")
-        and name not in WAITING
-        and (inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function))
-    }
+def begin_to_tell(collector: OperationsPort | None) -> "asyncio.Task[None] | None":
+    """Switches tracing on in this process and begins to tell the collector; without one, switches it off."""
+    performance_tracer.configure(enabled=collector is not None)
+    if collector is None:
+        return None
+    return asyncio.create_task(tell_operations_forever(collector), name="that tells what it does")

@@ -12,7 +12,7 @@ import ray
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from actors.edge.operations import OperationsPort, tell_operations_forever, traced
+from actors.edge.operations import OperationsPort, begin_to_tell
 from actors.edge.ray_ports import (
     SUPERVISOR,
     OptimizerPort,
@@ -28,7 +28,6 @@ from actors.protocol.messages import Pulse, Role
 from actors.protocol.outlook import Outlook
 from actors.protocol.trust import Trust
 from actors.routing.table import BreakerState, Lease, Measured
-from actors.tracing.spans import performance_tracer
 
 NICENESS = 10  # of the actors: no request waits for the control plane, so it should not wait behind it
 
@@ -59,7 +58,7 @@ class Stage:
             # A backend may live elsewhere once its node is gone; what holds state may not.
             options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(self.node_id, soft=role.kind == "backend")
         try:
-            ray.remote(living(role.plain, role.kind, self)).options(**options).remote(*role.arguments)
+            ray.remote(living(role.plain, self)).options(**options).remote(*role.arguments)
         except (RayError, RuntimeError, ValueError) as error:
             raise SupervisorError(f"'{role.name}' could not be created ({type(error).__name__}).") from error
 
@@ -172,26 +171,22 @@ def _is_older(found: str, own: str) -> bool:
     return found_print != own_print and found_at < own_at
 
 
-def living(plain: type, component: str, stage: Stage) -> type:
+def living(plain: type, stage: Stage) -> type:
     """The plain class with a constructor that also starts its life; Ray runs it again at each restart.
 
-    Its process gives way to those that carry requests. What it does is traced, and told to the tracer.
+    Its process gives way to those that carry requests. The tracer is told what it does.
     """
 
     class Living(plain):  # type: ignore[misc]
         async def __init__(self, *arguments: object) -> None:  # type: ignore[misc]  # Ray awaits constructors
             super().__init__(*arguments)
             os.nice(NICENESS)
-            performance_tracer.configure(enabled=stage.tracing)
-            if stage.tracing:
-                collector = self if isinstance(self, OperationsPort) else TracerPort(stage.namespace)
-                self._telling = asyncio.create_task(tell_operations_forever(collector), name="that tells what it does")
+            collector = self if isinstance(self, OperationsPort) else TracerPort(stage.namespace)
+            self._operations_teller = begin_to_tell(collector if stage.tracing else None)
             await self.start()
 
     Living.__name__ = Living.__qualname__ = plain.__name__
     Living.__doc__ = plain.__doc__
-    for name, function in traced(plain, component).items():
-        setattr(Living, name, function)
     return Living
 
 

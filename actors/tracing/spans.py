@@ -12,7 +12,7 @@ A span is the child of the one that is open around it in the same task. With tra
 import asyncio
 import inspect
 import itertools
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Generator, Mapping
 from contextlib import aclosing
 from contextvars import ContextVar
 from functools import wraps
@@ -26,6 +26,7 @@ from actors.tracing.records import NO_METADATA, AsyncSpanBlock, MetadataValue, S
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 MAX_NOTES: Final = 32
 
@@ -179,6 +180,22 @@ def trace_performance(component: str, operation: str | None = None) -> Callable[
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         wrap = _wrapper_for(function)
         return cast(Callable[P, R], wraps(function)(wrap(function, component, operation or function.__name__)))
+
+    return decorate
+
+
+def trace_operations(component: str, *, without: Collection[str] = ("pulse",)) -> Callable[[type[T]], type[T]]:
+    """Decorates a class so that each run of its public coroutines and async generators is a span.
+
+    `without` names those that wait on purpose, or are asked all the time.
+    """
+
+    def decorate(plain: type[T]) -> type[T]:
+        for name, function in vars(plain).copy().items():
+            is_operation = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+            if is_operation and not name.startswith("_") and name not in without:
+                setattr(plain, name, trace_performance(component)(function))
+        return plain
 
     return decorate
 

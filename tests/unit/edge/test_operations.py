@@ -1,11 +1,11 @@
 """Is what a process does told to the tracer, and nothing lost while that is away?"""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
 
-from actors.edge.operations import tell_operations_forever, traced
+from actors.edge.operations import begin_to_tell, tell_operations_forever
 from actors.protocol.errors import TracerError
 from actors.tracing.aggregates import Key
 from actors.tracing.recorder import Operations
@@ -24,21 +24,6 @@ class Collector:
             raise TracerError("away")
         self.told.append(operations)
         self.has_heard.set()
-
-
-class Worker:
-    async def work(self) -> str:
-        return "done"
-
-    async def items(self) -> AsyncIterator[int]:
-        yield 1
-
-    async def pulse(self) -> str:
-        return "alive"
-
-    async def _secret(self) -> None: ...
-
-    def quick(self) -> None: ...
 
 
 @pytest.fixture(autouse=True)
@@ -60,18 +45,11 @@ async def test_what_a_collector_missed_is_told_when_it_is_back() -> None:
     assert [told.tallies[Key("cache", "get")].count for told in collector.told] == [1]
 
 
-def test_public_operations_are_traced_and_those_that_wait_on_purpose_are_not() -> None:
-    assert sorted(traced(Worker, "router")) == ["items", "work"]
+async def test_where_nobody_collects_nothing_is_traced() -> None:
+    telling = begin_to_tell(None)
 
-
-async def test_a_traced_operation_does_what_it_did() -> None:
-    class Living(Worker):
+    with trace_block("cache", "get"):
         pass
+    performance_tracer.configure(enabled=True)
 
-    for name, function in traced(Worker, "router").items():
-        setattr(Living, name, function)
-
-    assert await Living().work() == "done"
-    told = performance_tracer.collect()
-    assert told is not None
-    assert told.tallies[Key("router", "work")].count == 1
+    assert (telling, performance_tracer.collect()) == (None, None)

@@ -9,7 +9,7 @@ import pytest
 
 from actors.protocol.errors import BackendTimeout
 from actors.tracing.records import SpanRecord
-from actors.tracing.spans import performance_tracer, trace_block, trace_block_async, trace_performance
+from actors.tracing.spans import performance_tracer, trace_block, trace_block_async, trace_operations, trace_performance
 
 
 @pytest.fixture
@@ -192,3 +192,30 @@ def test_a_function_that_is_no_generator_but_returns_one_is_traced_as_a_function
 
     assert list(plan()) == ["a"]
     assert [span.operation for span in spans] == ["plan"]
+
+
+@trace_operations("router", without=("wait",))
+class Operating:
+    async def work(self) -> str:
+        return "done"
+
+    async def items(self) -> AsyncGenerator[int, None]:
+        yield 1
+
+    async def wait(self) -> None: ...
+
+    async def _inner(self) -> None: ...
+
+    def quick(self) -> None: ...
+
+
+async def test_public_operations_of_a_class_are_spans_but_not_those_that_wait(spans: list[SpanRecord]) -> None:
+    one = Operating()
+
+    await one.work()
+    assert [item async for item in one.items()] == [1]
+    await one.wait()
+    await one._inner()
+    one.quick()
+
+    assert [(span.component, span.operation) for span in spans] == [("router", "work"), ("router", "items")]
