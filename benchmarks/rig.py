@@ -45,9 +45,11 @@ class Load:
 
 
 @contextmanager
-def upstream() -> Iterator[str]:
-    """The base URL of an upstream that gives the same completion to everything at once."""
+def upstream(delay_ms: tuple[float, float] | None = None) -> Iterator[str]:
+    """The base URL of an upstream that gives the same completion to everything, at once or within `delay_ms`."""
     command = [sys.executable, "-m", "actors.benching.upstream"]
+    if delay_ms is not None:
+        command += ["--delay-ms", *map(str, delay_ms)]
     # A session of its own: Ctrl-C reaches us alone, and we end it.
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
@@ -63,9 +65,16 @@ def upstream() -> Iterator[str]:
 
 @contextmanager
 def gateway(
-    base_url: str, backends: int = 1, replicas: int = 1, strategy: str = "least_busy"
+    base_url: str,
+    backends: int = 1,
+    replicas: int = 1,
+    strategy: str = "least_busy",
+    sections: Mapping[str, object] | None = None,
 ) -> Iterator[RunningGateway]:
-    """A gateway whose model `company` has so many backends, all of them the same upstream; all is switched on."""
+    """A gateway whose model `company` has so many backends, all of them the same upstream; all is switched on.
+
+    `sections`: further ones of its configuration.
+    """
     names = [f"b{n}" for n in range(backends)]
     backend = {
         "provider": "openai",
@@ -79,6 +88,7 @@ def gateway(
         "server": {"replicas": replicas, "api_keys": [{"key": CALLERS_KEY, "name": "benchmark"}]},
         "backends": dict.fromkeys(names, backend),
         "models": {"company": {"strategy": strategy, "members": names}},
+        **(sections or {}),
     }
     folder = Path(tempfile.mkdtemp(prefix="tb-"))
     path = folder / "config.yaml"

@@ -1,6 +1,7 @@
 """What answers at once, so that everything beyond it is the gateway's own cost?
 
     python -m actors.benching.upstream --port 9000
+    python -m actors.benching.upstream --delay-ms 20 200     # evenly between these, to look at percentiles
 
 A server of fixed OpenAI chat completions, on one process. A streamed one comes at a fixed rate, and each of its pieces
 carries the moment at which it was sent, on the clock that all processes of a machine share.
@@ -9,8 +10,10 @@ carries the moment at which it was sent, on the clock that all processes of a ma
 import argparse
 import asyncio
 import json
+import random
 import re
 import sys
+from functools import partial
 from typing import cast
 
 import httptools
@@ -73,9 +76,13 @@ ENDING = event({}, "stop", USAGE) + _part(b"data: [DONE]\n\n") + b"0\r\n\r\n"
 
 
 class Connection(asyncio.Protocol):
-    """One client: requests one after another, each read to the end of its body before it is answered."""
+    """One client: requests one after another, each read to the end of its body before it is answered.
 
-    def __init__(self) -> None:
+    `delay_ms`: between which a whole answer is held back.
+    """
+
+    def __init__(self, delay_ms: tuple[float, float] | None = None) -> None:
+        self._delay_ms = delay_ms
         self._parser = httptools.HttpRequestParser(self)
         self._body: list[bytes] = []
         self._transport: asyncio.Transport | None = None
@@ -109,8 +116,11 @@ class Connection(asyncio.Protocol):
             wish = CHUNKS_WISH.search(body)
             self._write(STREAM_HEAD)
             self._send(1, int(wish[1]) if wish else CHUNKS, asyncio.get_running_loop().time())
-        else:
+        elif self._delay_ms is None:
             self._write(FIXED)
+        else:
+            delay_s = random.uniform(*self._delay_ms) / 1e3
+            self._next = asyncio.get_running_loop().call_later(delay_s, self._write, FIXED)
 
     def _send(self, number: int, chunks: int, due_s: float) -> None:
         """Sends chunk `number`, of so many, which was due at `due_s` of the loop's time, and plans the next."""
@@ -128,9 +138,10 @@ class Connection(asyncio.Protocol):
             self._transport.write(data)
 
 
-async def serve(port: int) -> None:
+async def serve(port: int, delay_ms: tuple[float, float] | None = None) -> None:
     """Serves on loopback until it is cancelled. Prints its base URL once it listens."""
-    server = await asyncio.get_running_loop().create_server(Connection, "127.0.0.1", port, backlog=2048)
+    connect = partial(Connection, delay_ms)
+    server = await asyncio.get_running_loop().create_server(connect, "127.0.0.1", port, backlog=2048)
     print(f"READY http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", flush=True)
     await server.serve_forever()
 
@@ -138,8 +149,10 @@ async def serve(port: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--delay-ms", type=float, nargs=2, metavar=("LEAST", "MOST"))
+    asked = parser.parse_args()
     try:
-        uvloop.run(serve(parser.parse_args().port))
+        uvloop.run(serve(asked.port, tuple(asked.delay_ms) if asked.delay_ms else None))
     except KeyboardInterrupt:
         sys.exit(130)
 

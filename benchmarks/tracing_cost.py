@@ -1,0 +1,135 @@
+"""What does tracing cost, and does the report tell what a load generator sees?
+
+    python -m benchmarks.tracing_cost                    # about three minutes
+
+Two gateways that differ in `tracing.enabled` alone take turns under the same load: the ratio of their requests per
+second, and of their CPU per request, of each round. Then the traced one's report is laid beside what wrk saw of the
+same requests. Needs wrk. Exit status 0: tracing costs less than 3 % of the throughput, and the percentiles agree.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from statistics import median
+
+import httpx
+from rich.console import Console
+from rich.table import Table
+
+from actors.tracing.histogram import RELATIVE_ERROR_01
+from benchmarks import rig
+from tests.support.running_gateway import RunningGateway
+
+CONNECTIONS = 64
+WARM_UP_S = 4.0
+MOST_LOST_01 = 0.03
+DELAY_MS = (20.0, 200.0)  # so long that what the network and wrk add does not count
+STEADY_PER_S = 200.0
+
+console = Console(stderr=True, width=None if sys.stderr.isatty() else 120)
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One turn of both: requests per second, and CPU in us per request."""
+
+    traced_per_s: float
+    untraced_per_s: float
+    traced_us: float
+    untraced_us: float
+
+    @property
+    def lost_01(self) -> float:
+        """The share of the throughput that tracing takes."""
+        return 1 - self.traced_per_s / self.untraced_per_s
+
+
+@dataclass(frozen=True, slots=True)
+class Percentile:
+    """What wrk saw, and what the report says of the same requests, in ms."""
+
+    name: str
+    wrk_ms: float
+    report_ms: float
+
+    @property
+    def apart_01(self) -> float:
+        return self.report_ms / self.wrk_ms - 1
+
+
+def turn(running: RunningGateway, seconds: float) -> tuple[float, float]:
+    """Requests per second, and CPU in us per request."""
+    before = rig.uses(running, with_memory=False)
+    seen = rig.load(running.url, seconds, CONNECTIONS)
+    used = rig.cpu_by_role(before, rig.uses(running, with_memory=False))
+    if seen.errors:
+        raise SystemExit(f"{seen.errors} requests failed: this says nothing of tracing.")
+    return seen.per_s, sum(used.values()) / seen.requests * 1e6
+
+
+def paired(traced: RunningGateway, untraced: RunningGateway, rounds: int, seconds: float) -> list[Round]:
+    """So many turns of both, each first as often as the other."""
+    found = []
+    for number in range(rounds):
+        turns = {}
+        for name, running in [("on", traced), ("off", untraced)][:: 1 if number % 2 else -1]:
+            turns[name] = turn(running, seconds)
+        (on_per_s, on_us), (off_per_s, off_us) = turns["on"], turns["off"]
+        found.append(Round(on_per_s, off_per_s, on_us, off_us))
+        console.print(f"round {number + 1}: on {on_per_s:.0f}/s, off {off_per_s:.0f}/s", highlight=False)
+    return found
+
+
+def percentiles(running: RunningGateway, seconds: float) -> list[Percentile]:
+    """What wrk saw of a steady load, and what the gateway's report says of the same requests, in ms."""
+    seen = rig.load(running.url, seconds, CONNECTIONS, STEADY_PER_S)
+    headers = {"Authorization": f"Bearer {rig.CALLERS_KEY}"}
+    report = httpx.get(f"{running.url}/api/performance-report", headers=headers).json()
+    told = report["requests"]
+    return [Percentile(name, getattr(seen, f"{name}_ms"), told[f"{name}_ms"]) for name in ("p50", "p95", "p99")]
+
+
+def show(rounds: Sequence[Round], compared: Sequence[Percentile]) -> None:
+    """Prints both comparisons."""
+    shown = Table("tracing", "requests/s", "CPU us/request", title="tracing on and off, medians")
+    on, off = [one.traced_per_s for one in rounds], [one.untraced_per_s for one in rounds]
+    shown.add_row("on", f"{median(on):.0f}", f"{median(one.traced_us for one in rounds):.0f}")
+    shown.add_row("off", f"{median(off):.0f}", f"{median(one.untraced_us for one in rounds):.0f}")
+    lost = sorted(one.lost_01 for one in rounds)
+    shown.add_row("lost", f"{median(lost):+.1%} ({lost[0]:+.1%} to {lost[-1]:+.1%})", "")
+    console.print(shown)
+    beside = Table("", "wrk ms", "report ms", "apart", title="answers after 20 to 200 ms")
+    for row in compared:
+        beside.add_row(row.name, f"{row.wrk_ms:.2f}", f"{row.report_ms:.2f}", f"{row.apart_01:+.2%}")
+    console.print(beside)
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description="What does tracing cost, and does the report tell the truth?")
+    arguments.add_argument("--rounds", type=int, default=6)
+    arguments.add_argument("--seconds", type=float, default=6.0)
+    asked = arguments.parse_args()
+    with (
+        rig.upstream() as base_url,
+        rig.gateway(base_url) as traced,
+        rig.gateway(base_url, sections={"tracing": {"enabled": False}}) as untraced,
+    ):
+        for running in (traced, untraced):
+            rig.load(running.url, WARM_UP_S, CONNECTIONS)
+        rounds = paired(traced, untraced, asked.rounds, asked.seconds)
+    with rig.upstream(DELAY_MS) as base_url, rig.gateway(base_url) as fresh:
+        compared = percentiles(fresh, 4 * asked.seconds)
+    show(rounds, compared)
+    print(
+        json.dumps(
+            {"machine": rig.machine(), "rounds": list(map(asdict, rounds)), "percentiles": list(map(asdict, compared))}
+        )
+    )
+    agree = all(abs(row.apart_01) <= RELATIVE_ERROR_01 for row in compared)
+    sys.exit(0 if agree and median(one.lost_01 for one in rounds) < MOST_LOST_01 else 1)
+
+
+if __name__ == "__main__":
+    main()
