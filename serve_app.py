@@ -28,6 +28,7 @@ from actors.edge.ledger import Ledger
 from actors.edge.listener import Listener
 from actors.edge.operations import begin_to_tell
 from actors.edge.purse import Purse
+from actors.edge.quality_watch import QualityWatch, Tell
 from actors.edge.ray_links import ReplicaLinks, bound_host, replica_id
 from actors.edge.ray_ports import OPTIMIZER, ROUTER, SUPERVISOR, TRACER, HostedModel, TracerPort, backend_actor
 from actors.edge.ray_stage import Sources, Stage, end_self
@@ -135,10 +136,14 @@ class EnsembleReplica(Ensemble):
         holdings.take_up(table.backends.values())
         breakers = Breakers(name)
         cast = Cast(switchboard.port_for, random.Random(), holdings, breakers, sandbox_of(config))
-        orchestrator = Orchestrator(cast, ledger.write if purse is None else partial(_settled, ledger, purse))
+        watch = watch_of(config, links.note_quality)
+        finished = ledger.write if purse is None else partial(_settled, ledger, purse)
+        orchestrator = Orchestrator(cast, finished, watch=watch)
         keeper, cache = LeaseKeeper(holdings, links.renew), cache_of(config, ledger)
         most = config.server.max_in_flight
-        super().__init__(name, table, links, orchestrator, ledger, keeper, breakers, most, cache=cache, purse=purse)
+        super().__init__(
+            name, table, links, orchestrator, ledger, keeper, breakers, most, cache=cache, purse=purse, watch=watch
+        )
         self._switchboard = switchboard
         keys = [(key.name, key.key.get_secret_value()) for key in config.server.api_keys]
         max_body_bytes = config.server.max_body_mb * 1024 * 1024
@@ -209,6 +214,12 @@ def cache_of(config: Config, ledger: Ledger) -> AnswerCache | None:
     cache = config.cache
     store = AnswerStore(cache.ttl_s, cache.max_entries, cache.max_mb * 1024 * 1024)
     return AnswerCache(store, ledger.write) if cache.enabled else None
+
+
+def watch_of(config: Config, tell: Tell) -> QualityWatch | None:
+    """This replica's look at its answers, if one is wanted."""
+    per_s = config.tracing.quality_per_s if config.tracing.enabled else 0
+    return QualityWatch(tell, per_s) if per_s else None
 
 
 def _settled(ledger: Ledger, purse: Purse, record: DecisionRecord) -> None:

@@ -13,6 +13,7 @@ from actors.edge.gateway import ChatRequest, Reply, StreamedReply
 from actors.edge.ledger import Ledger
 from actors.edge.observatory import Observatory
 from actors.edge.purse import Purse
+from actors.edge.quality_watch import QualityWatch
 from actors.edge.vitals import Vitals
 from actors.edge.wire import chat_request
 from actors.lease_keeper import LeaseKeeper
@@ -71,8 +72,10 @@ class Ensemble:
         clock: Clock = SYSTEM_CLOCK,
         cache: AnswerCache | None = None,
         purse: Purse | None = None,
+        watch: QualityWatch | None = None,
     ) -> None:
         self._cache = cache
+        self._watch = watch
         self._purse = purse
         self.vitals = Vitals(name, clock)
         self._published = table
@@ -105,6 +108,8 @@ class Ensemble:
             asyncio.create_task(self._ledger.flush_forever(), name="that reports requests"),
             asyncio.create_task(self._leases.keep_forever(), name="that renews its leases"),
         ]
+        if self._watch is not None:
+            self._life.append(asyncio.create_task(self._watch.look_forever(), name="that looks at answers"))
         if self._purse is not None:
             renew = partial(self._links.lend, self.vitals.name)
             renewing = self._purse.renew_forever(renew, self._ledger.flush_measurements)

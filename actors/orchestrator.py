@@ -13,6 +13,7 @@ from typing import Any
 
 from actors.edge import replies
 from actors.edge.gateway import ChatRequest, Reply, StreamedReply
+from actors.edge.quality_watch import QualityWatch
 from actors.edge.wishes import target_of
 from actors.orchestrating.chunks import as_chunks, is_bare_usage
 from actors.orchestrating.ending import all_ended
@@ -32,10 +33,20 @@ CLIENT_CLOSED_REQUEST = 499
 
 
 class Orchestrator:
-    """Plays requests on a cast of models. `on_finished` gets one record per request, whatever became of it."""
+    """Plays requests on a cast of models. `on_finished` gets one record per request, whatever became of it.
 
-    def __init__(self, cast: Cast, on_finished: Callable[[DecisionRecord], None], clock: Clock = SYSTEM_CLOCK) -> None:
+    `watch`: sees the answers that were given.
+    """
+
+    def __init__(
+        self,
+        cast: Cast,
+        on_finished: Callable[[DecisionRecord], None],
+        clock: Clock = SYSTEM_CLOCK,
+        watch: QualityWatch | None = None,
+    ) -> None:
         self._cast = cast
+        self._watch = watch
         self._player = Player(cast, clock)
         self._on_finished = on_finished
         self._clock = clock
@@ -52,6 +63,8 @@ class Orchestrator:
             if isinstance(outcome, Failure):
                 raise outcome.as_error()
         record = self._finish(request, scene, outcome.backend)
+        if self._watch is not None:
+            self._watch.see(request.body, scene.answers or (outcome,), scene.report)
         body = outcome.completion.body if scene.report is None else replies.merged_body(outcome, record)
         told = replies.headers(record.backend, len(record.attempts), record.overhead_ms, record.cost_usd)
         return Reply({**body, "troupe": replies.troupe_object(record)}, told)
@@ -109,6 +122,7 @@ class Orchestrator:
         A stream that breaks off goes on by another call where that is possible without a seam.
         """
         held: bytes | None = None
+        finish_reason: str | None = None
         sent = Sent()
         backend = opened.backend
         going: Opened | None = opened
@@ -123,17 +137,20 @@ class Orchestrator:
                             if held is not None:
                                 yield held
                                 held = None
+                            sent.note(chunk)
                             if chunk.finish_reason is None and chunk.usage is None:
-                                sent.note(chunk)
                                 yield chunk.data
                             else:
                                 held = chunk.data
+                                finish_reason = chunk.finish_reason or finish_reason
                 except BackendError as error:
                     is_merged = isinstance(scene.target, ModelRecord) and scene.target.is_ensemble
                     going = None if held or is_merged else await resumed(self._player, scene, backend, sent, error)
                     if going is None:
                         raise
         record = self._finish(request, scene, backend, overhead_ms=overhead_ms)
+        if self._watch is not None and not self._watch.is_full:
+            self._watch.see_stream(request.body, backend, sent.text, finish_reason, sent.is_plain)
         if held is not None:
             yield replies.with_troupe(held, record)
 
@@ -148,6 +165,8 @@ class Orchestrator:
             if isinstance(outcome, Failure):
                 raise outcome.as_error()
         record = self._finish(request, scene, outcome.backend)
+        if self._watch is not None:
+            self._watch.see(request.body, scene.answers or (outcome,), scene.report)
         usage = record.usage if request.include_usage else None
         *chunks, last = as_chunks(replies.merged_body(outcome, record), usage)
         for chunk in chunks:

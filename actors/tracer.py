@@ -24,6 +24,7 @@ from actors.tracing.explanation import explanation
 from actors.tracing.histogram import Histogram
 from actors.tracing.metrics import metrics
 from actors.tracing.outlooks import Outlooks
+from actors.tracing.quality_book import QualityBook, Scored
 from actors.tracing.recorder import Operations, measurement_of
 from actors.tracing.records import SpanRecord
 from actors.tracing.report import OVERHEAD, REQUEST, Background, backend_key, performance_report
@@ -36,6 +37,7 @@ log = logging.getLogger("troupe.tracer")
 
 ORPHAN_CHECK_EVERY_S = 5.0
 SNAPSHOT = "aggregates"
+QUALITY = "quality"
 SAMPLE_DIGITS = 4  # of a request's random id, in base 16
 SAMPLES = 0x10000
 RECENT_KEPT = 10_000
@@ -93,6 +95,9 @@ class Tracer:
             restore(self._aggregates, saved)
             self._started_at_s = saved["started_at_s"]
         self._outlooks = Outlooks()
+        self._quality = QualityBook()
+        if saved := self._archive.saved(QUALITY):
+            self._quality.restore(saved["backends"])
         self._backends: dict[str, None] = {}
         self._recent: deque[DecisionRecord] = deque(maxlen=RECENT_KEPT)
         self._failures: deque[DecisionRecord] = deque(maxlen=FAILURES_KEPT)
@@ -141,6 +146,7 @@ class Tracer:
             dropped_records=self._dropped,
             slowest=[summary for _, _, summary in sorted(self._slowest, reverse=True)],
             recent_failures=[_summary(request) for request in _newest(self._failures, FAILURES_SHOWN)],
+            details={"quality": self._quality.report()},
         )
         return performance_report(self._aggregates, background)
 
@@ -161,13 +167,23 @@ class Tracer:
         told = self._archive.decision(request_id)
         return told and with_expectations(told, self._outlook(told["table_version"]))
 
+    async def note_quality(self, scored: Sequence[Scored]) -> None:
+        """Takes how good a sample of answers looked; a backend whose answers have changed is told in the log."""
+        for answer in scored:
+            change = self._quality.add(answer, self._clock.wall_s())
+            if change is not None:
+                turn = "worse" if change.after < change.before else "better"
+                means = (change.before, change.after)
+                log.warning("the answers of '%s' look %s: %.2f before, %.2f now", answer.backend, turn, *means)
+
     async def note_outlook(self, outlook: Outlook) -> None:
         """Takes what the newest routing table lets one expect, for those who ask later why it was decided so."""
         self._outlooks.note(outlook)
 
     async def metrics(self) -> JsonObject:
         """Counters and cumulative buckets for a monitoring system."""
-        return metrics(self._aggregates, self._usage, day_of(self._clock.wall_s()), self._dropped)
+        today = day_of(self._clock.wall_s())
+        return metrics(self._aggregates, self._usage, today, self._dropped, self._quality.report())
 
     async def recent(self, count: int = 100) -> list[DecisionRecord]:
         """The last finished requests, newest first, at most 10,000."""
@@ -237,6 +253,7 @@ class Tracer:
         try:
             sums = snapshot(self._aggregates) | {"started_at_s": self._started_at_s}
             self._archive.save(SNAPSHOT, self._clock.wall_s(), sums)
+            self._archive.save(QUALITY, self._clock.wall_s(), {"backends": self._quality.report()})
         except TracerError as error:
             log.warning("the sums could not be saved: %s", error)
 

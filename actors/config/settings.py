@@ -192,13 +192,15 @@ class TracingConfig(Section):
     """What is measured. `sample_01`: the share of successful requests whose decision records are kept.
 
     `otlp_endpoint`: the base URL of an OpenTelemetry collector that speaks OTLP over HTTP. `request_log`: a file that
-    gets one line of JSON per finished request.
+    gets one line of JSON per finished request. `quality_per_s`: how many answers of each replica are looked at for
+    their quality in a second.
     """
 
     enabled: bool = True
     sample_01: Share = 1.0
     otlp_endpoint: str | None = None
     request_log: Text | None = None
+    quality_per_s: Whole = Field(10, ge=0, le=1000)
 
     @field_validator("otlp_endpoint")
     @classmethod

@@ -35,6 +35,7 @@ class _Told(Collector):
         if self._told is not None:
             yield from _operations(self._told["operations"])
             yield from _accounts(self._told["accounts"])
+            yield from _quality(self._told["quality"])
             dropped = "Records that senders lost before the tracer heard them."
             yield CounterMetricFamily("troupe_dropped_records", dropped, value=self._told["dropped_records"])
             overflowed = "Records that were summed up as 'other', beyond the bound of operations."
@@ -78,6 +79,20 @@ def _accounts(accounts: Iterable[JsonObject]) -> Iterator[Metric]:
         requests.add_metric(labels, one["requests"])
         cost.add_metric(labels, one["cost_usd"])
     yield from (requests, cost, hits, saved)
+
+
+def _quality(backends: Iterable[JsonObject]) -> Iterator[Metric]:
+    recent = GaugeMetricFamily("troupe_answer_quality", "Mean score of the last answers, 0 to 1.", labels=("backend",))
+    scored = CounterMetricFamily("troupe_answers_scored", "Answers that were looked at.", labels=("backend",))
+    changes = CounterMetricFamily("troupe_answer_quality_changes", "Times the mean score moved.", labels=("backend",))
+    flaws = CounterMetricFamily("troupe_answer_flaws", "What those answers lacked.", labels=("backend", "flaw"))
+    for one in backends:
+        recent.add_metric([one["backend"]], one["recent_01"])
+        scored.add_metric([one["backend"]], one["scored"])
+        changes.add_metric([one["backend"]], one["changes"])
+        for flaw, count in one["flaws"].items():
+            flaws.add_metric([one["backend"], flaw], count)
+    yield from (recent, scored, changes, flaws)
 
 
 def _company(status: JsonObject) -> Iterator[Metric]:

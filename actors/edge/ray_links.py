@@ -8,6 +8,7 @@ from ray import serve
 
 from actors.edge.ray_ports import BackendPort, OptimizerPort, RouterPort, SupervisorPort, TracerPort
 from actors.edge.ray_stage import Stage, raise_root
+from actors.ensembling.quality import Quality
 from actors.protocol.messages import CompanyStatus, DecisionRecord, Feedback, JsonObject, Pulse, Role
 from actors.routing.shares import Grant, Renewal
 from actors.routing.table import RoutingTable
@@ -63,6 +64,9 @@ class ReplicaLinks:
 
     async def usage(self, day: str | None) -> JsonObject:
         return await self._tracer.usage(day)
+
+    async def note_quality(self, scored: Sequence[Quality]) -> None:
+        await self._tracer.note_quality(scored)
 
     async def lend(self, holder: str, held_usd: Mapping[str, float]) -> Mapping[str, float]:
         return await self._tracer.lend(holder, held_usd)

@@ -10,6 +10,7 @@ from typing import Any
 import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError, TaskCancelledError
 
+from actors.ensembling.quality import Quality
 from actors.protocol.errors import BackendError, BackendUnavailable, LLMError, SupervisorError
 from actors.protocol.messages import (
     Call,
@@ -144,6 +145,9 @@ class TracerPort(Remote):
 
     async def record(self, requests: Sequence[DecisionRecord], spans: Sequence[Any], dropped: int) -> None:
         await self.call("record", Packed(requests), spans, dropped)
+
+    async def note_quality(self, scored: Sequence[Quality]) -> None:
+        await self.call("note_quality", Packed(scored))
 
     def note_outlook(self, outlook: Outlook) -> None:
         self.send("note_outlook", Packed(outlook))

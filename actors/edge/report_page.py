@@ -39,6 +39,10 @@ def report_page(report: JsonObject) -> bytes:
         (row["request_id"] or "", row["operation"], row.get("backend") or "", row["outcome"], _text(row["duration_ms"]))
         for row in report["slowest"]
     ]
+    quality = [
+        (row["backend"], str(row["scored"]), _text(row["mean_01"]), _text(row["recent_01"]), str(row["changes"]))
+        for row in report.get("quality", ())
+    ]
     own = f"Our own time per request: p50 {_text(overhead['p50_ms'])} ms, p99 {_text(overhead['p99_ms'])} ms."
     page = (
         "<!doctype html><html lang=en><meta charset=utf-8><title>Troupe: performance</title>"
@@ -46,6 +50,7 @@ def report_page(report: JsonObject) -> bytes:
         f"<p>Since {escape(report['started_at'])}. Percentiles are of successes, within "
         f"{report['relative_error_01']:.0%}. {own} Records lost on the way: {report['dropped_records']}.</p>"
         f"{_figures('Requests', windows)}{_figures('Backends', report['backends'])}{_figures('Operations', operations)}"
+        f"{_table('Quality of answers', ('', 'scored', 'mean', 'lately', 'changes'), quality)}"
         f"{_table('Slowest', ('request', 'operation', 'backend', 'outcome', 'ms'), slowest)}</html>"
     )
     return page.encode()

@@ -59,7 +59,12 @@ def report_tables(report: JsonObject) -> list[Table]:
     operations = _table("Operations", "component", "operation", "backend", *columns)
     for row in report["operations"]:
         operations.add_row(row["component"], row["operation"], _text(row.get("backend")), *_figures(row))
-    return [backends, operations]
+    quality = _table("Quality of answers (a sample)", "backend", "scored", "mean", "lately", "flaws", "changes")
+    for row in report.get("quality", ()):
+        flaws = ", ".join(f"{flaw}: {count}" for flaw, count in row["flaws"].items())
+        means = (f"{row['mean_01']:.2f}", f"{row['recent_01']:.2f}")
+        quality.add_row(row["backend"], _text(row["scored"]), *means, flaws, _text(row["changes"]))
+    return [backends, operations, quality]
 
 
 def errors_table(errors: JsonObject) -> Table:

@@ -109,10 +109,10 @@ def canonical_call(call: Mapping[str, Any]) -> str:
 def _stated(text: str, calls: Sequence[JsonObject], as_json: bool, reading: Reading) -> str | None:
     if calls:
         return "; ".join(sorted(map(canonical_call, calls)))
-    return canonical_json(_unfenced(text)) if as_json else reading(text)
+    return canonical_json(unfenced(text)) if as_json else reading(text)
 
 
-def _unfenced(text: str) -> str:
+def unfenced(text: str) -> str:
     """The text without a Markdown code fence around it."""
     bare = text.strip()
     if bare.startswith("```") and bare.endswith("```"):
@@ -126,12 +126,12 @@ def _flaws(completion: Completion, refused: bool, calls: bool, malformed: bool) 
         "empty": not refused and not calls and not completion.text.strip(),
         "malformed": malformed and bool(completion.text.strip()),
         "truncated": completion.finish_reason == "length",
-        "looping": _loops(completion.text),
+        "looping": loops(completion.text),
     }
     return tuple(flaw for flaw, present in found.items() if present)
 
 
-def _loops(text: str) -> bool:
+def loops(text: str) -> bool:
     """Whether a text ends in one piece of up to 400 characters that is said four times over, 160 characters in all."""
     end = text[-LOOP_CHARS:]
     if len(text) < LOOP_CHARS * (LOOPS + 1):

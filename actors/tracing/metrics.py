@@ -1,6 +1,6 @@
 """What does a monitoring system want to know? Counters and cumulative buckets per operation and account."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from actors.protocol.messages import JsonObject
@@ -11,8 +11,13 @@ from actors.tracing.usage import UsageBook
 BOUNDS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 
 
-def metrics(aggregates: Aggregates, usage: UsageBook, day: str, dropped_records: int) -> JsonObject:
-    """Sums since the start per operation, and of `day` per account. Durations in seconds; bounded like the sums."""
+def metrics(
+    aggregates: Aggregates, usage: UsageBook, day: str, dropped_records: int, quality: Sequence[JsonObject] = ()
+) -> JsonObject:
+    """Sums since the start per operation, and of `day` per account. Durations in seconds; bounded like the sums.
+
+    `quality`: per backend, how good its answers look.
+    """
     return {
         "dropped_records": dropped_records,
         "overflowed_records": aggregates.overflowed,
@@ -20,6 +25,7 @@ def metrics(aggregates: Aggregates, usage: UsageBook, day: str, dropped_records:
         "accounts": [
             {"model": account.model, "key": account.key} | used.as_json() for account, used in usage.rows(day)
         ],
+        "quality": quality,
     }
 
 

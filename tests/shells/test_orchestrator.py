@@ -11,6 +11,8 @@ import orjson
 import pytest
 
 from actors.edge.gateway import ChatRequest, Wishes
+from actors.edge.quality_watch import QualityWatch
+from actors.ensembling.quality import Quality
 from actors.orchestrating.scene import Cast
 from actors.orchestrator import Orchestrator
 from actors.protocol.clock import SYSTEM_CLOCK
@@ -37,7 +39,12 @@ class Theatre:
         self.table = RoutingTable(1, backends, {model.name: model for model in models})
         self.records: list[DecisionRecord] = []
         cast = Cast(lambda backend: self.providers[backend.name], random.Random(1), verifier=verifier)
-        self.orchestrator = Orchestrator(cast, self.records.append)
+        self.scored: list[Quality] = []
+        self.watch = QualityWatch(self._score, 10)
+        self.orchestrator = Orchestrator(cast, self.records.append, watch=self.watch)
+
+    async def _score(self, found: Sequence[Quality]) -> None:
+        self.scored.extend(found)
 
     def changed(self, **changes: Any) -> None:
         backends = {name: replace(backend, **changes) for name, backend in self.table.backends.items()}
@@ -352,3 +359,28 @@ async def test_every_request_is_recorded_once() -> None:
 
     assert [(record.model, record.outcome) for record in theatre.records] == [("panel", "ok"), ("a", "ok")]
     assert all(0 <= record.overhead_ms < record.latency_ms for record in theatre.records)
+
+
+@pytest.mark.parametrize("model", ["a", "first", "panel"])
+async def test_what_was_answered_is_looked_at_whether_whole_or_streamed(model: str) -> None:
+    theatre = Theatre(says(a="I'm sorry, but I can't help.", b="42", c="42"), PANEL, FIRST)
+
+    await theatre.ask(model)
+    await theatre.watch.look()
+    await theatre.events(model)
+    await theatre.watch.look()
+
+    asked = 3 if model == "panel" else 1
+    assert [one.backend for one in theatre.scored] == list("abc")[:asked] * 2
+    assert [one.flaws for one in theatre.scored if one.backend == "a"] == [("refused",)] * 2
+
+
+async def test_a_request_says_on_which_table_it_was_decided_and_what_was_shut_then() -> None:
+    theatre = Theatre(says(**ANSWERS), FIRST)
+    theatre.changed(breaker="half_open")
+
+    await theatre.ask("first")
+
+    (record,) = theatre.records
+    assert (record.table_version, record.unclosed[0]) == (1, ("a", "half_open"))
+    assert 0 <= (record.attempts[0].started_ms or -1) <= record.latency_ms

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from actors.ensembling.quality import Quality
 from actors.protocol.clock import ManualClock
 from actors.protocol.messages import Attempt, DecisionRecord, Usage
 from actors.protocol.outlook import Outlook, Prospect
@@ -212,3 +213,14 @@ async def test_what_was_expected_when_it_was_decided_outlives_the_tracer(clock: 
     assert explained is not None
     assert (explained["outlook_version"], explained["candidates"][0]["weight"]) == (3, 1.0)
     assert explained["candidates"][0]["expected"]["cost_usd"] == 15e-6  # 10 tokens in and 5 out, at a millionth each
+
+
+async def test_a_backend_whose_answers_get_worse_is_told(tracer: Tracer, caplog: pytest.LogCaptureFixture) -> None:
+    await tracer.note_quality([Quality("a", 1.0, (), 20)] * 100)
+    await tracer.note_quality([Quality("a", 0.2, ("refused",), 20)] * 20)
+
+    (told,) = (await tracer.report())["quality"]
+
+    assert (told["backend"], told["scored"], told["flaws"], told["changes"]) == ("a", 120, {"refused": 20}, 1)
+    assert "the answers of 'a' look worse: 1.00 before, 0.20 now" in caplog.text
+    assert (await tracer.metrics())["quality"] == [told]

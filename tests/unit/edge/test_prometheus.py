@@ -55,3 +55,14 @@ def test_ten_thousand_names_stay_few_series() -> None:
         2 + 65
     )  # ok, cancelled, errors
     assert len(told) < 1_000
+
+
+def test_the_quality_of_answers_is_told_per_backend() -> None:
+    looked_at = {"backend": "a", "scored": 9, "recent_01": 0.75, "changes": 1, "flaws": {"refused": 2}}
+
+    told = samples(exposition(metrics(Aggregates(ManualClock()), UsageBook(), "2026-11-23", 0, [looked_at]), STATUS))
+
+    assert told["troupe_answer_quality", frozenset(("a",))] == 0.75
+    assert told["troupe_answers_scored_total", frozenset(("a",))] == 9
+    assert told["troupe_answer_quality_changes_total", frozenset(("a",))] == 1
+    assert told["troupe_answer_flaws_total", frozenset(("a", "refused"))] == 2
