@@ -49,6 +49,7 @@ from actors.routing.table import RoutingTable
 from actors.supervisor import Supervisor
 from actors.switchboard import Switchboard
 from actors.tracer import Tracer
+from actors.tracing.tokens import TokenCounter
 from actors.wiring import (
     check_backend,
     exporter_of,
@@ -135,7 +136,7 @@ class EnsembleReplica(Ensemble):
         holdings = Holdings(name, config.server.replicas)
         holdings.take_up(table.backends.values())
         breakers = Breakers(name)
-        cast = Cast(switchboard.port_for, random.Random(), holdings, breakers, sandbox_of(config))
+        cast = Cast(switchboard.port_for, random.Random(), holdings, breakers, sandbox_of(config), TokenCounter())
         watch = watch_of(config, links.note_quality)
         finished = ledger.write if purse is None else partial(_settled, ledger, purse)
         orchestrator = Orchestrator(cast, finished, watch=watch)

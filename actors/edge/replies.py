@@ -22,6 +22,8 @@ def troupe_object(record: DecisionRecord) -> JsonObject:
             "propensity_01": record.propensity_01,
         },
     }
+    if record.usage is not None and record.usage.estimated:
+        told["estimated_usage"] = record.usage.as_json()
     if record.excluded:
         told["excluded"] = [{"backend": name, "reason": reason} for name, reason in record.excluded]
     if record.ensemble is not None:

@@ -177,7 +177,8 @@ class Cast:
     """Who can be asked, as one replica reaches them: a port and a gate per backend, and the calls under way.
 
     `holdings`: this replica's shares of the backends; without them it is the only replica. `breakers` hear how each
-    call ended. `verifier` tries code, where a model wants that.
+    call ended. `verifier` tries code, where a model wants that. `count` estimates the tokens that an upstream does
+    not tell.
     """
 
     def __init__(
@@ -187,8 +188,10 @@ class Cast:
         holdings: Holdings | None = None,
         breakers: Breakers | None = None,
         verifier: Verifier | None = None,
+        count: Callable[[JsonObject, str], Usage] | None = None,
     ) -> None:
         self.verifier = verifier
+        self._count = count
         self._port_for = port_for
         self._breakers = breakers or Breakers("only")
         self._rng = rng
@@ -222,6 +225,7 @@ class Cast:
             cost_usd=partial(cost_of, backend),
             clock=scene.clock,
             origin_s=scene.came_s,
+            count=self._count,
         )
 
     def _report(self, attempts: list[Attempt], breaker_failures: int, attempt: Attempt) -> None:

@@ -19,7 +19,7 @@ from typing import Self, cast
 
 from actors.protocol.clock import SYSTEM_CLOCK, Clock, Deadline
 from actors.protocol.errors import BackendError, BackendTimeout, LLMError, LLMRouterError
-from actors.protocol.messages import Attempt, AttemptOutcome, Call, Chunk, Completion, Usage
+from actors.protocol.messages import Attempt, AttemptOutcome, Call, Chunk, Completion, JsonObject, Usage
 from actors.protocol.ports import ModelPort
 from actors.resilience.limits import Gate
 from actors.resilience.retry import AttemptBudget, RetryPolicy, Sleep
@@ -88,7 +88,8 @@ class Trying:
 
     A permit is held until the answer or its stream ends. Waiting for one is not held against the backend: `report` is
     told of each try that reached it, once it has ended, whatever way it ended; `cost_usd` says what a usage costs
-    (`None`: no price is known). `origin_s`: when the request came, on the monotonic clock.
+    (`None`: no price is known). `origin_s`: when the request came, on the monotonic clock. `count`: estimates, from a
+    request and its answer as far as it came, the usage that the upstream does not tell.
     """
 
     inner: ModelPort
@@ -102,6 +103,7 @@ class Trying:
     sleep: Sleep = field(default=asyncio.sleep)
     clock: Clock = SYSTEM_CLOCK
     origin_s: float = 0.0
+    count: Callable[[JsonObject, str], Usage] | None = None
 
     async def complete(self, call: Call) -> Completion:
         """Raises the last try's error; `Overloaded` when the queue is full or no permit came while there was time."""
@@ -113,9 +115,11 @@ class Trying:
                 price = self._price(call)
                 if not self.gate.try_enter(price):
                     call = await self._waited(call, price)
-                with Try(self, price) as this:
+                with Try(self, price, call.body) as this:
                     completion = await self.inner.complete(call)
                     this.usage = completion.usage
+                    if this.usage is None:
+                        this.texts.append(completion.text)
                     return completion
             except BackendError as error:
                 failures += 1
@@ -136,7 +140,7 @@ class Trying:
                 price = self._price(call)
                 if not self.gate.try_enter(price):
                     call = await self._waited(call, price)
-                with Try(self, price) as this:
+                with Try(self, price, call.body) as this:
                     async with closing(self.inner.stream(call)) as chunks:
                         async for chunk in chunks:
                             begun = True
@@ -177,16 +181,18 @@ class Try:
     A stream that is closed after its `finish_reason` is `ok`, before it `cancelled`.
     """
 
-    __slots__ = ("_by", "_finished", "_first_s", "_first_text_s", "_price", "_started_s", "usage")
+    __slots__ = ("_body", "_by", "_finished", "_first_s", "_first_text_s", "_price", "_started_s", "texts", "usage")
 
-    def __init__(self, by: Trying, price: int) -> None:
+    def __init__(self, by: Trying, price: int, body: JsonObject) -> None:
         self._by = by
+        self._body = body
         self._price = price
         self._started_s = by.clock.monotonic_s()
         self._first_s: float | None = None
         self._first_text_s: float | None = None
         self._finished = False
         self.usage: Usage | None = None
+        self.texts: list[str] = []
 
     def see(self, chunk: Chunk) -> None:
         """To be called with each chunk of a stream."""
@@ -194,6 +200,8 @@ class Try:
             now_s = self._by.clock.monotonic_s()
             self._first_s = self._first_s or now_s
             self._first_text_s = now_s if chunk.text else None
+        if chunk.text:
+            self.texts.append(chunk.text)
         if chunk.usage is not None:
             self.usage = chunk.usage
         if chunk.finish_reason is not None:
@@ -204,6 +212,8 @@ class Try:
 
     def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
         by, usage = self._by, self.usage
+        if usage is None and self.texts and by.count is not None:
+            usage = by.count(self._body, "".join(self.texts))
         if self._price:
             by.gate.correct(self._price, usage)
         by.gate.leave()

@@ -18,7 +18,7 @@ from actors.protocol.errors import (
     RateLimited,
     RequestRefused,
 )
-from actors.protocol.messages import Attempt, Call, Chunk, Completion, Usage
+from actors.protocol.messages import Attempt, Call, Chunk, Completion, JsonObject, Usage
 from actors.protocol.ports import ModelPort
 from actors.resilience.backoff import Backoff
 from actors.resilience.limits import Gate
@@ -362,6 +362,36 @@ async def test_a_success_is_reported_with_its_time_usage_and_cost() -> None:
     # The scripted model takes 1 s per chunk; the first text is in the second one.
     assert attempts[0] == Attempt("b", "ok", 4000.0, None, USAGE, 0.15, started_ms=0.0)
     assert attempts[1] == Attempt("b", "ok", 4000.0, 2000.0, USAGE, 0.15, started_ms=4000.0)
+
+
+def counted_by_chars(body: JsonObject, text: str) -> Usage:
+    return Usage(len(body["messages"]), len(text), estimated=True)
+
+
+async def test_what_the_upstream_does_not_count_is_estimated_also_of_a_stream_that_breaks_off() -> None:
+    cut: list[Step] = [Chunk(b"1", "one"), Chunk(b"2", " two"), MalformedAnswer("cut", "b")]
+    port, attempts = observed(ScriptedModel([CHUNKS[:3], cut]), ManualClock())
+    port.count = counted_by_chars
+
+    await text_of(port)
+    with pytest.raises(MalformedAnswer):
+        await text_of(port)
+
+    assert [(attempt.usage, attempt.cost_usd) for attempt in attempts] == [
+        (Usage(0, 2, estimated=True), 0.02),
+        (Usage(0, 7, estimated=True), 0.07),
+    ]
+
+
+async def test_nothing_is_estimated_where_the_upstream_counts_or_nothing_was_said() -> None:
+    port, attempts = observed(ScriptedModel([CHUNKS, DOWN]), ManualClock())
+    port.count = counted_by_chars
+
+    await text_of(port)
+    with pytest.raises(BackendUnavailable):
+        await text_of(port)
+
+    assert [attempt.usage for attempt in attempts] == [USAGE, None]
 
 
 async def test_a_failure_is_reported_with_its_code() -> None:
