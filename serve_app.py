@@ -130,7 +130,7 @@ class EnsembleReplica(Ensemble):
         links = ReplicaLinks(stage, root(config, state_path, stage, edition), edition)
         budgets = config.budgets_usd()  # what is spent of them is always counted
         ledger = Ledger(links, measuring=config.tracing.enabled or bool(budgets))
-        purse = Purse(budgets) if budgets else None
+        purse = Purse(budgets, on_refused=ledger.write) if budgets else None
         switchboard = switchboard_of(config)
         name, table = f"ensemble:{replica_id()}", first_table(config, edition)
         holdings = Holdings(name, config.server.replicas)
@@ -233,7 +233,9 @@ def tracer_arguments(config: Config, state_path: str) -> tuple[object, ...]:
     tracing, state = config.tracing, Path(state_path).with_suffix(".traces.db")
     request_log = Path(tracing.request_log) if tracing.request_log else None
     budgets = (config.budgets_usd(), config.server.replicas)
-    return (end_self, SYSTEM_CLOCK, state, tracing.sample_01, *budgets, request_log, exporter_of(config))
+    exporter = exporter_of(config)
+    fixed = (end_self, SYSTEM_CLOCK, state, tracing.sample_01)
+    return (*fixed, *budgets, request_log, exporter, tracing.budget_alerts_01)
 
 
 def first_table(config: Config, edition: str) -> RoutingTable:

@@ -18,6 +18,7 @@ from actors.resilience.aggregator import ErrorAggregator
 from actors.routing.table import Measured
 from actors.tracing.aggregates import WINDOWS_S, Aggregates, Key, Measurement
 from actors.tracing.archive import Archive
+from actors.tracing.budget_alerts import BudgetAlerts
 from actors.tracing.budgets import BudgetBook
 from actors.tracing.expectations import with_expectations
 from actors.tracing.explanation import explanation
@@ -77,8 +78,12 @@ class Tracer:
         replicas: int = 1,
         request_log: Path | None = None,
         make_exporter: Callable[[], Exporter] | None = None,
+        budget_alerts_01: Sequence[float] = (),
     ) -> None:
-        """`sample_01`: the share of successful requests whose decision records are kept; failures always are."""
+        """`sample_01`: the share of successful requests whose decision records are kept; failures always are.
+
+        `budget_alerts_01`: the shares of a budget whose spending is told in the log.
+        """
         self.vitals = Vitals("tracer", clock)
         self._end_self = end_self
         self._clock = clock
@@ -88,6 +93,7 @@ class Tracer:
         self._archive = _opened(state)
         self._usage = UsageBook(self._archive.usage())
         self._budgets = BudgetBook(budgets_usd, replicas, clock)
+        self._alerts = BudgetAlerts(budget_alerts_01)
         self._request_log = RequestLog(request_log) if request_log else None
         self._exporter = make_exporter() if make_exporter else None
         self._sampled_below = round(sample_01 * SAMPLES)
@@ -121,6 +127,7 @@ class Tracer:
         if new:
             self._keep_books(list(new.values()))
             self._write_log(list(new.values()))
+            self._alerts.refused(list(new.values()), self._budgets.spent(self._usage))
         self._aggregates.add(*(measured for request in new.values() for measured in _measurements(request)))
         for request in new.values():
             self._add_request(request)
@@ -156,10 +163,11 @@ class Tracer:
 
     async def usage(self, day: str | None = None) -> JsonObject:
         """Requests, tokens and cost in total and by model, key and day; of one day (YYYY-MM-DD, UTC) if given."""
-        return self._usage.report(day) | {"budgets": self._budgets.report(self._usage)}
+        return self._usage.report(day) | {"budgets": self._budget_report()}
 
     async def lend(self, holder: str, held_usd: Mapping[str, float]) -> Mapping[str, float]:
         """What a replica may spend of each budget from now on, in place of what it has left of its last slice."""
+        self._tell_budgets()
         return self._budgets.lend(holder, held_usd, self._usage)
 
     async def explain(self, request_id: str) -> JsonObject | None:
@@ -183,7 +191,8 @@ class Tracer:
     async def metrics(self) -> JsonObject:
         """Counters and cumulative buckets for a monitoring system."""
         today = day_of(self._clock.wall_s())
-        return metrics(self._aggregates, self._usage, today, self._dropped, self._quality.report())
+        lists = (self._quality.report(), self._budget_report())
+        return metrics(self._aggregates, self._usage, today, self._dropped, *lists)
 
     async def recent(self, count: int = 100) -> list[DecisionRecord]:
         """The last finished requests, newest first, at most 10,000."""
@@ -235,6 +244,26 @@ class Tracer:
         """The latest one up to that version that is known, here or in the file."""
         known = (self._outlooks.at(table_version), self._archive.outlook(table_version))
         return max(filter(None, known), key=lambda outlook: outlook.version, default=None)
+
+    def _tell_budgets(self) -> None:
+        """Logs each budget that has passed a threshold."""
+        for alert in self._alerts.risen(self._budgets.spent(self._usage), day_of(self._clock.wall_s())):
+            one = alert.spending
+            spent = f"{one.spent_usd:.4g} of {one.usd_per_day:.4g} USD are spent today"
+            log.warning("the budget '%s' has reached %.0f %%: %s", one.budget, alert.threshold_01 * 100, spent)
+
+    def _budget_report(self) -> list[JsonObject]:
+        return [
+            {
+                "budget": one.budget,
+                "usd_per_day": one.usd_per_day,
+                "spent_usd": round(one.spent_usd, 9),
+                "used_01": round(one.used_01, 6),
+                "alert_01": self._alerts.told_01(one.budget),
+                "refused": self._alerts.refusals(one.budget),
+            }
+            for one in self._budgets.spent(self._usage)
+        ]
 
     def _write_log(self, requests: Sequence[DecisionRecord]) -> None:
         if self._request_log is None:

@@ -193,7 +193,8 @@ class TracingConfig(Section):
 
     `otlp_endpoint`: the base URL of an OpenTelemetry collector that speaks OTLP over HTTP. `request_log`: a file that
     gets one line of JSON per finished request. `quality_per_s`: how many answers of each replica are looked at for
-    their quality in a second.
+    their quality in a second. `budget_alerts_01`: the shares of a budget whose spending is told in the log and in the
+    metrics.
     """
 
     enabled: bool = True
@@ -201,6 +202,7 @@ class TracingConfig(Section):
     otlp_endpoint: str | None = None
     request_log: Text | None = None
     quality_per_s: Whole = Field(10, ge=0, le=1000)
+    budget_alerts_01: tuple[Share, ...] = (0.8, 1.0)
 
     @field_validator("otlp_endpoint")
     @classmethod

@@ -36,6 +36,7 @@ class _Told(Collector):
             yield from _operations(self._told["operations"])
             yield from _accounts(self._told["accounts"])
             yield from _quality(self._told["quality"])
+            yield from _budgets(self._told["budgets"])
             dropped = "Records that senders lost before the tracer heard them."
             yield CounterMetricFamily("troupe_dropped_records", dropped, value=self._told["dropped_records"])
             overflowed = "Records that were summed up as 'other', beyond the bound of operations."
@@ -93,6 +94,18 @@ def _quality(backends: Iterable[JsonObject]) -> Iterator[Metric]:
         for flaw, count in one["flaws"].items():
             flaws.add_metric([one["backend"], flaw], count)
     yield from (recent, scored, changes, flaws)
+
+
+def _budgets(budgets: Iterable[JsonObject]) -> Iterator[Metric]:
+    whole = GaugeMetricFamily("troupe_budget_usd_per_day", "US dollars that may be spent today.", labels=("budget",))
+    spent = GaugeMetricFamily("troupe_budget_spent_usd", "US dollars that were spent of them.", labels=("budget",))
+    alert = GaugeMetricFamily("troupe_budget_alert_ratio", "Highest threshold passed today.", labels=("budget",))
+    refused = GaugeMetricFamily("troupe_budget_refused_requests", "Refused for it today.", labels=("budget",))
+    for one in budgets:
+        names = ("usd_per_day", "spent_usd", "alert_01", "refused")
+        for family, name in zip((whole, spent, alert, refused), names, strict=True):
+            family.add_metric([one["budget"]], one[name])
+    yield from (whole, spent, alert, refused)
 
 
 def _company(status: JsonObject) -> Iterator[Metric]:

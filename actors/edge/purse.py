@@ -27,7 +27,14 @@ Flush = Callable[[], Awaitable[bool]]
 class Purse:
     """Nobody waits for it: a request that its slice does not cover is refused at once."""
 
-    def __init__(self, budgets: Collection[str], clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self,
+        budgets: Collection[str],
+        clock: Clock = SYSTEM_CLOCK,
+        on_refused: Callable[[DecisionRecord], object] = lambda _: None,
+    ) -> None:
+        """`on_refused` gets the record of each request that is refused for a budget."""
+        self._on_refused = on_refused
         self._budgets = frozenset(budgets)
         self._clock = clock
         self._held_usd: Mapping[str, float] | None = None
@@ -47,6 +54,7 @@ class Purse:
         expected_usd = expected_cost_usd(request.body, leaves_of(request.model, table))
         for name in names:
             if self._left_usd(name, held_usd) < max(expected_usd, 1e-12):
+                self._on_refused(self._refusal(request))
                 raise QuotaExceeded(
                     f"What is left today of the budget of '{name.partition(':')[2]}' does not cover this request; "
                     "a new day begins at 00:00 UTC."
@@ -82,6 +90,22 @@ class Purse:
             except LLMError as error:
                 log.debug("the budgets were not renewed: %s", error)
             await asyncio.sleep(RENEW_EVERY_S)
+
+    def _refusal(self, request: ChatRequest) -> DecisionRecord:
+        elapsed_ms = (self._clock.monotonic_s() - request.received_s) * 1000
+        return DecisionRecord(
+            request_id=request.request_id,
+            finished_at_s=self._clock.wall_s(),
+            model=request.model,
+            strategy="none",
+            backend=None,
+            outcome=QuotaExceeded.code,
+            status=QuotaExceeded.status,
+            latency_ms=elapsed_ms,
+            overhead_ms=elapsed_ms,
+            stream=request.stream,
+            key_name=request.key_name,
+        )
 
     def _left_usd(self, name: str, held_usd: Mapping[str, float]) -> float:
         reserved_usd = sum(amount_usd for names, amount_usd in self._reserved.values() if name in names)

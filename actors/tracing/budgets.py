@@ -13,6 +13,20 @@ HOLDER_FORGOTTEN_AFTER_S: Final = 60.0
 SETTLES_WITHIN_S: Final = 3.0  # after a restart: by then every replica has told what it holds
 
 
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """A day's budget, and what was spent of it."""
+
+    budget: str
+    usd_per_day: float
+    spent_usd: float
+
+    @property
+    def used_01(self) -> float:
+        """The share that is spent; above 1 where requests cost more than was expected."""
+        return self.spent_usd / self.usd_per_day if self.usd_per_day else 1.0
+
+
 @dataclass(slots=True)
 class _Holder:
     seen_s: float
@@ -55,12 +69,11 @@ class BudgetBook:
         self._holders[holder] = _Holder(now_s, lent)
         return lent
 
-    def report(self, usage: UsageBook) -> list[dict[str, object]]:
+    def spent(self, usage: UsageBook) -> list[Spending]:
         """Each budget with what was spent of it today."""
         day = day_of(self._clock.wall_s())
         return [
-            {"budget": name, "usd_per_day": budget_usd, "spent_usd": round(_spent_usd(name, day, usage), 9)}
-            for name, budget_usd in self._budgets_usd.items()
+            Spending(name, budget_usd, _spent_usd(name, day, usage)) for name, budget_usd in self._budgets_usd.items()
         ]
 
 

@@ -12,11 +12,16 @@ BOUNDS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0
 
 
 def metrics(
-    aggregates: Aggregates, usage: UsageBook, day: str, dropped_records: int, quality: Sequence[JsonObject] = ()
+    aggregates: Aggregates,
+    usage: UsageBook,
+    day: str,
+    dropped_records: int,
+    quality: Sequence[JsonObject] = (),
+    budgets: Sequence[JsonObject] = (),
 ) -> JsonObject:
     """Sums since the start per operation, and of `day` per account. Durations in seconds; bounded like the sums.
 
-    `quality`: per backend, how good its answers look.
+    `quality`: per backend, how good its answers look. `budgets`: each with what was spent of it today.
     """
     return {
         "dropped_records": dropped_records,
@@ -26,6 +31,7 @@ def metrics(
             {"model": account.model, "key": account.key} | used.as_json() for account, used in usage.rows(day)
         ],
         "quality": quality,
+        "budgets": budgets,
     }
 
 

@@ -224,3 +224,20 @@ async def test_a_backend_whose_answers_get_worse_is_told(tracer: Tracer, caplog:
     assert (told["backend"], told["scored"], told["flaws"], told["changes"]) == ("a", 120, {"refused": 20}, 1)
     assert "the answers of 'a' look worse: 1.00 before, 0.20 now" in caplog.text
     assert (await tracer.metrics())["quality"] == [told]
+
+
+async def test_a_budget_that_runs_out_is_told_in_log_and_metrics(
+    clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    tracer = Tracer(never_ends, clock, budgets_usd={"key:ann": 1.0}, budget_alerts_01=[0.8, 1.0])
+    paid = replace(request("r1", attempt("a")), cost_usd=0.85, key_name="ann", finished_at_s=clock.wall_s())
+    await tracer.record([paid], [], 0)
+
+    await tracer.lend("one", {})
+    await tracer.lend("one", {})
+
+    assert [record.message for record in caplog.records] == [
+        "the budget 'key:ann' has reached 80 %: 0.85 of 1 USD are spent today"
+    ]
+    (told,) = (await tracer.metrics())["budgets"]
+    assert (told["spent_usd"], told["used_01"], told["alert_01"], told["refused"]) == (0.85, 0.85, 0.8, 0)

@@ -54,7 +54,14 @@ class FakeTracing:
         return {"request_id": request_id} if request_id == "req_known" else None
 
     async def metrics(self) -> JsonObject:
-        return {"dropped_records": 0, "overflowed_records": 0, "operations": [], "accounts": [], "quality": []}
+        return {
+            "dropped_records": 0,
+            "overflowed_records": 0,
+            "operations": [],
+            "accounts": [],
+            "quality": [],
+            "budgets": [],
+        }
 
 
 @dataclass

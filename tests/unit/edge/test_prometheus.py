@@ -66,3 +66,14 @@ def test_the_quality_of_answers_is_told_per_backend() -> None:
     assert told["troupe_answers_scored_total", frozenset(("a",))] == 9
     assert told["troupe_answer_quality_changes_total", frozenset(("a",))] == 1
     assert told["troupe_answer_flaws_total", frozenset(("a", "refused"))] == 2
+
+
+def test_budgets_are_told_with_what_was_spent_and_whether_that_is_much() -> None:
+    budget = {"budget": "key:ann", "usd_per_day": 10.0, "spent_usd": 8.5, "alert_01": 0.8, "refused": 3}
+
+    told = samples(exposition(metrics(Aggregates(ManualClock()), UsageBook(), "2026-11-23", 0, (), [budget]), STATUS))
+
+    assert told["troupe_budget_usd_per_day", frozenset(("key:ann",))] == 10.0
+    assert told["troupe_budget_spent_usd", frozenset(("key:ann",))] == 8.5
+    assert told["troupe_budget_alert_ratio", frozenset(("key:ann",))] == 0.8
+    assert told["troupe_budget_refused_requests", frozenset(("key:ann",))] == 3

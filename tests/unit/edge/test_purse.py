@@ -108,3 +108,16 @@ def test_the_guess_counts_the_words_the_limit_and_every_backend() -> None:
     body = {"messages": [{"role": "user", "content": "x" * 6}], "max_tokens": 10}
 
     assert expected_cost_usd(body, [priced, BACKEND]) == 2 * 3.0 + 10.0 + 10.0
+
+
+async def test_a_request_that_is_refused_is_on_the_record() -> None:
+    records: list[DecisionRecord] = []
+    purse, lender = Purse(["key:ann"], ManualClock(), records.append), Lender(1.0)
+    await purse.renew(lender.lend, lender.flush)
+
+    with pytest.raises(QuotaExceeded):
+        purse.reserve(request("r1"), TABLE)
+
+    (told,) = records
+    assert (told.request_id, told.outcome, told.status) == ("r1", "insufficient_quota", 429)
+    assert (told.key_name, told.cost_usd) == ("ann", None)
