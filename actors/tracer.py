@@ -153,7 +153,7 @@ class Tracer:
             dropped_records=self._dropped,
             slowest=[summary for _, _, summary in sorted(self._slowest, reverse=True)],
             recent_failures=[_summary(request) for request in _newest(self._failures, FAILURES_SHOWN)],
-            details={"quality": self._quality.report()},
+            details={"cache": self._cache_report(), "quality": self._quality.report()},
         )
         return performance_report(self._aggregates, background)
 
@@ -244,6 +244,12 @@ class Tracer:
         """The latest one up to that version that is known, here or in the file."""
         known = (self._outlooks.at(table_version), self._archive.outlook(table_version))
         return max(filter(None, known), key=lambda outlook: outlook.version, default=None)
+
+    def _cache_report(self) -> JsonObject:
+        """How many of all requests were answered from a cache, and what those answers had cost at first."""
+        total = self._usage.total()
+        share_01 = total.cached / total.requests if total.requests else 0.0
+        return {"hits": total.cached, "share_01": round(share_01, 5), "saved_usd": round(total.saved_usd, 9)}
 
     def _tell_budgets(self) -> None:
         """Logs each budget that has passed a threshold."""

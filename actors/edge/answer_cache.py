@@ -10,15 +10,16 @@ from typing import Any, Final
 import orjson
 
 from actors.edge.gateway import ChatRequest, Reply, StreamedReply
+from actors.edge.shared_stream import SharedStream
 from actors.protocol.clock import SYSTEM_CLOCK, Clock
 from actors.protocol.errors import LLMError
 from actors.protocol.messages import DecisionRecord, JsonObject
-from actors.protocol.streams import Closeable
 from actors.tracing.spans import trace_performance
 
 WHOLE: Final = frozenset({"stop", "tool_calls", "function_call"})
 LARGEST_SHARE_01: Final = 0.125  # of all bytes, for one answer
 STRATEGY: Final = "cache"
+HIT_HEADERS: Final = {"x-troupe-cache": "hit", "x-troupe-attempts": "0", "x-troupe-cost-usd": "0.00000000"}
 
 Play = Callable[[ChatRequest], Awaitable[Reply]]
 OpenStream = Callable[[ChatRequest], Awaitable[StreamedReply]]
@@ -94,6 +95,7 @@ class AnswerCache:
         self._on_hit = on_hit
         self._clock = clock
         self._under_way: dict[bytes, asyncio.Future[bytes | LLMError | None]] = {}
+        self._streams: dict[bytes, SharedStream] = {}
 
     async def complete(self, request: ChatRequest, play: Play) -> Reply:
         """The whole answer. Raises what playing raises."""
@@ -115,17 +117,33 @@ class AnswerCache:
                 return self._again(told, request)
 
     async def open_stream(self, request: ChatRequest, open_stream: OpenStream) -> StreamedReply:
-        """The answer as a stream. Each caller who asks before the first such stream has ended gets one of its own."""
+        """The answer as a stream: a kept one, one that another caller reads already, or one of its own."""
         if request.wishes.cache == "bypass":
             return await open_stream(request)
         name = name_of(request)
-        kept = None if request.wishes.cache == "refresh" else self._store.get(name)
-        if kept is None:
-            opened = await open_stream(request)
-            return StreamedReply(opened.headers, self._noted(name, opened.events))
-        *events, last = kept.parts
-        body, headers = self._hit(orjson.loads(last), request)
-        return StreamedReply(headers, _replayed([*events, orjson.dumps(body)]))
+        if request.wishes.cache == "refresh":
+            return await self._led(name, request, open_stream)
+        if kept := self._store.get(name):
+            *events, last = kept.parts
+            body, headers = self._hit(orjson.loads(last), request)
+            return StreamedReply(headers, _replayed([*events, orjson.dumps(body)]))
+        if shared := self._streams.get(name):
+            joined = await shared.join(lambda last: orjson.dumps(self._hit(orjson.loads(last), request)[0]))
+            backend = {key: value for key, value in joined.headers.items() if key == "x-troupe-backend"}
+            return StreamedReply(HIT_HEADERS | backend, joined.events)
+        return await self._led(name, request, open_stream)
+
+    async def _led(self, name: bytes, request: ChatRequest, open_stream: OpenStream) -> StreamedReply:
+        def keep(stream: SharedStream) -> None:
+            if _is_whole_stream(stream.events):
+                self._store.put(name, stream.events)
+
+        def forget(stream: SharedStream) -> None:
+            if self._streams.get(name) is stream:
+                del self._streams[name]
+
+        shared = self._streams[name] = SharedStream(lambda: open_stream(request), keep, forget)
+        return await shared.join()
 
     async def _played_for_all(self, name: bytes, request: ChatRequest, play: Play) -> Reply:
         """Plays while others wait. If the caller leaves, one of those plays in its place."""
@@ -147,20 +165,6 @@ class AnswerCache:
         if _is_whole(reply.body):
             self._store.put(name, [orjson.dumps(reply.body)])
         return reply
-
-    async def _noted(self, name: bytes, events: Closeable[bytes]) -> AsyncGenerator[bytes, None]:
-        taken: list[bytes] = []
-        left_bytes = self._store.largest_bytes
-        try:
-            async for event in events:
-                left_bytes -= len(event)
-                if event and left_bytes >= 0:
-                    taken.append(event)
-                yield event
-            if left_bytes >= 0 and _is_whole_stream(taken):
-                self._store.put(name, taken)
-        finally:
-            await events.aclose()
 
     def _again(self, body: bytes, request: ChatRequest) -> Reply:
         return Reply(*self._hit(orjson.loads(body), request))
@@ -193,12 +197,7 @@ class AnswerCache:
             "cost_usd": 0.0,
             "cache": {"hit": True, "request_id": before["request_id"]},
         }
-        headers = {
-            "x-troupe-cache": "hit",
-            "x-troupe-attempts": "0",
-            "x-troupe-overhead-ms": f"{latency_ms:.3f}",
-            "x-troupe-cost-usd": "0.00000000",
-        }
+        headers = {**HIT_HEADERS, "x-troupe-overhead-ms": f"{latency_ms:.3f}"}
         if record.backend is not None:
             headers["x-troupe-backend"] = record.backend
         return {**body, "troupe": told}, headers

@@ -80,11 +80,20 @@ def usage_tables(usage: JsonObject) -> list[Table]:
     """Requests, tokens and cost by model, key and day."""
     tables = []
     for name in ("model", "key", "day"):
-        table = _table(f"By {name}", name, "requests", "failed", "prompt tokens", "completion tokens", "USD")
+        table = _table(
+            f"By {name}", name, "requests", "failed", "cached", "prompt tokens", "completion tokens", "USD", "saved"
+        )
         for row in usage[f"{name}s"]:
-            told = ("requests", "failed", "prompt_tokens", "completion_tokens")
-            table.add_row(row[name] or "(none)", *(f"{row[key]:,}" for key in told), f"{row['cost_usd']:.6f}")
+            told = ("requests", "failed", "cached", "prompt_tokens", "completion_tokens")
+            usd = (f"{row['cost_usd']:.6f}", f"{row['saved_usd']:.6f}")
+            table.add_row(row[name] or "(none)", *(f"{row[key]:,}" for key in told), *usd)
         tables.append(table)
+    if usage["budgets"]:
+        budgets = _table("Budgets today", "budget", "USD a day", "spent", "used", "refused")
+        for row in usage["budgets"]:
+            usd = (f"{row['usd_per_day']:.6f}", f"{row['spent_usd']:.6f}")
+            budgets.add_row(row["budget"], *usd, _share(row["used_01"]), _text(row["refused"]))
+        tables.append(budgets)
     return tables
 
 

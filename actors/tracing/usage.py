@@ -115,6 +115,10 @@ class UsageBook:
             "days": _grouped("day", ((account.day, used) for account, used in rows)),
         }
 
+    def total(self) -> Consumption:
+        """All that was ever used."""
+        return _sum(used for _, used in self._rows())
+
     def rows(self, day: str) -> Iterator[tuple[Account, Consumption]]:
         """The accounts of one day."""
         yield from self._days.get(day, {}).items()

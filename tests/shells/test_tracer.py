@@ -241,3 +241,10 @@ async def test_a_budget_that_runs_out_is_told_in_log_and_metrics(
     ]
     (told,) = (await tracer.metrics())["budgets"]
     assert (told["spent_usd"], told["used_01"], told["alert_01"], told["refused"]) == (0.85, 0.85, 0.8, 0)
+
+
+async def test_the_report_tells_what_caches_have_saved(tracer: Tracer) -> None:
+    hit = replace(request("r2"), strategy="cache", cost_usd=0.0, saved_usd=0.25)
+    await tracer.record([request("r1", attempt("a")), hit], [], 0)
+
+    assert (await tracer.report())["cache"] == {"hits": 1, "share_01": 0.5, "saved_usd": 0.25}

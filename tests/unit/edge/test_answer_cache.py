@@ -53,6 +53,7 @@ class Stage:
         yield b""
         if self.failure is not None:
             raise self.failure
+        await self.hold.wait()
         yield orjson.dumps(body(number, self._finish))
 
 
@@ -191,6 +192,7 @@ async def test_a_stream_that_broke_or_was_left_is_not_kept(desk: Desk, stage: St
     with pytest.raises(BackendTimeout):
         await desk.listen(stage)
     stage.failure = None
+    stage.hold.clear()
     left = await desk.cache.open_stream(STREAM, stage.open)
     await anext(aiter(left.events))
     await left.events.aclose()
@@ -213,3 +215,58 @@ async def test_the_least_recently_used_go_first_by_number_and_by_size(stage: Sta
     assert (len(store), store.size_bytes) == (8, 736)
     store.put(b"large", [b"x" * 96])
     assert store.get(b"large") is None
+
+
+async def test_many_who_stream_the_same_at_once_cause_one_call_and_miss_nothing(desk: Desk, stage: Stage) -> None:
+    first, *others = await asyncio.gather(*(desk.listen(stage) for _ in range(3)))
+
+    assert [next(event for event in heard if event) for heard in (first, *others)] == [b'{"delta":"4"}'] * 3
+    assert "cache" not in orjson.loads(first[-1])["troupe"]
+    assert [orjson.loads(other[-1])["troupe"]["cache"]["hit"] for other in others] == [True, True]
+    assert (stage.played, len(desk.hits), len(desk.store)) == (1, 2, 1)
+
+
+async def test_a_shared_stream_goes_on_for_the_others_when_the_first_reader_leaves(desk: Desk, stage: Stage) -> None:
+    first = await desk.cache.open_stream(STREAM, stage.open)
+    second = await desk.cache.open_stream(STREAM, stage.open)
+    await anext(aiter(first.events))
+    await first.events.aclose()
+
+    async with aclosing(second.events) as events:
+        read = [event async for event in events if event]
+
+    assert (stage.played, len(read), len(desk.store)) == (1, 2, 1)
+
+
+async def test_a_shared_stream_that_nobody_reads_any_more_is_ended(desk: Desk) -> None:
+    ended = asyncio.Event()
+
+    async def endless() -> AsyncGenerator[bytes, None]:
+        try:
+            while True:
+                yield b"{}"
+                await asyncio.sleep(0)
+        finally:
+            ended.set()
+
+    async def open_endless(_: ChatRequest) -> StreamedReply:
+        return StreamedReply({}, endless())
+
+    readers = [await desk.cache.open_stream(STREAM, open_endless) for _ in range(2)]
+    await anext(aiter(readers[0].events))
+    await readers[0].events.aclose()
+    assert not ended.is_set()
+
+    await readers[1].events.aclose()  # it never read anything
+
+    assert ended.is_set()
+    assert len(desk.store) == 0
+
+
+async def test_a_stream_that_fails_fails_for_all_who_read_it(desk: Desk, stage: Stage) -> None:
+    stage.failure = BackendTimeout("late", "a")
+
+    told = await asyncio.gather(*(desk.listen(stage) for _ in range(3)), return_exceptions=True)
+
+    assert [type(one) for one in told] == [BackendTimeout] * 3
+    assert (stage.played, len(desk.store)) == (1, 0)
