@@ -137,3 +137,12 @@ def test_the_example_script_runs_in_a_process_of_its_own(gateway: RunningGateway
     assert done.returncode == 0, done.stderr
     assert "company says: 'The answer is 42.'" in done.stdout
     assert "Best backend now: right" in done.stdout
+
+
+def test_the_example_application_runs_with_openais_client(gateway: RunningGateway) -> None:
+    command = [sys.executable, str(ROOT / "examples" / "openai_app.py"), gateway.url, "right", gateway.api_key or ""]
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "The answer is 42. from right by single\nstreamed: The answer is 42.\n"
