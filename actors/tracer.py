@@ -18,8 +18,6 @@ from actors.resilience.aggregator import ErrorAggregator
 from actors.routing.table import Measured
 from actors.tracing.aggregates import WINDOWS_S, Aggregates, Key, Measurement
 from actors.tracing.archive import Archive
-from actors.tracing.budget_alerts import BudgetAlerts
-from actors.tracing.budgets import BudgetBook
 from actors.tracing.expectations import with_expectations
 from actors.tracing.explanation import explanation
 from actors.tracing.histogram import Histogram
@@ -32,6 +30,7 @@ from actors.tracing.report import OVERHEAD, REQUEST, Background, backend_key, pe
 from actors.tracing.request_log import RequestLog
 from actors.tracing.snapshot import restore, snapshot
 from actors.tracing.spans import trace_operations
+from actors.tracing.treasury import Treasury
 from actors.tracing.usage import UsageBook, day_of
 
 log = logging.getLogger("troupe.tracer")
@@ -39,6 +38,7 @@ log = logging.getLogger("troupe.tracer")
 ORPHAN_CHECK_EVERY_S = 5.0
 SNAPSHOT = "aggregates"
 QUALITY = "quality"
+ALERTS = "alerts"
 SAMPLE_DIGITS = 4  # of a request's random id, in base 16
 SAMPLES = 0x10000
 RECENT_KEPT = 10_000
@@ -92,8 +92,9 @@ class Tracer:
         self._aggregates = Aggregates(clock)
         self._archive = _opened(state)
         self._usage = UsageBook(self._archive.usage())
-        self._budgets = BudgetBook(budgets_usd, replicas, clock)
-        self._alerts = BudgetAlerts(budget_alerts_01)
+        self._treasury = Treasury(budgets_usd, replicas, budget_alerts_01, clock)
+        if saved := self._archive.saved(ALERTS):
+            self._treasury.alerts.restore(saved)
         self._request_log = RequestLog(request_log) if request_log else None
         self._exporter = make_exporter() if make_exporter else None
         self._sampled_below = round(sample_01 * SAMPLES)
@@ -127,7 +128,7 @@ class Tracer:
         if new:
             self._keep_books(list(new.values()))
             self._write_log(list(new.values()))
-            self._alerts.refused(list(new.values()), self._budgets.spent(self._usage))
+            self._treasury.note_refusals(list(new.values()), self._usage)
         self._aggregates.add(*(measured for request in new.values() for measured in _measurements(request)))
         for request in new.values():
             self._add_request(request)
@@ -153,7 +154,7 @@ class Tracer:
             dropped_records=self._dropped,
             slowest=[summary for _, _, summary in sorted(self._slowest, reverse=True)],
             recent_failures=[_summary(request) for request in _newest(self._failures, FAILURES_SHOWN)],
-            details={"cache": self._cache_report(), "quality": self._quality.report()},
+            details={"cache": self._usage.savings(), "quality": self._quality.report()},
         )
         return performance_report(self._aggregates, background)
 
@@ -163,12 +164,11 @@ class Tracer:
 
     async def usage(self, day: str | None = None) -> JsonObject:
         """Requests, tokens and cost in total and by model, key and day; of one day (YYYY-MM-DD, UTC) if given."""
-        return self._usage.report(day) | {"budgets": self._budget_report()}
+        return self._usage.report(day) | {"budgets": self._treasury.report(self._usage)}
 
     async def lend(self, holder: str, held_usd: Mapping[str, float]) -> Mapping[str, float]:
         """What a replica may spend of each budget from now on, in place of what it has left of its last slice."""
-        self._tell_budgets()
-        return self._budgets.lend(holder, held_usd, self._usage)
+        return self._treasury.lend(holder, held_usd, self._usage)
 
     async def explain(self, request_id: str) -> JsonObject | None:
         """How one of the last 10,000 requests was answered, and what else could be expected then; else `None`."""
@@ -191,7 +191,7 @@ class Tracer:
     async def metrics(self) -> JsonObject:
         """Counters and cumulative buckets for a monitoring system."""
         today = day_of(self._clock.wall_s())
-        lists = (self._quality.report(), self._budget_report())
+        lists = (self._quality.report(), self._treasury.report(self._usage))
         return metrics(self._aggregates, self._usage, today, self._dropped, *lists)
 
     async def recent(self, count: int = 100) -> list[DecisionRecord]:
@@ -245,32 +245,6 @@ class Tracer:
         known = (self._outlooks.at(table_version), self._archive.outlook(table_version))
         return max(filter(None, known), key=lambda outlook: outlook.version, default=None)
 
-    def _cache_report(self) -> JsonObject:
-        """How many of all requests were answered from a cache, and what those answers had cost at first."""
-        total = self._usage.total()
-        share_01 = total.cached / total.requests if total.requests else 0.0
-        return {"hits": total.cached, "share_01": round(share_01, 5), "saved_usd": round(total.saved_usd, 9)}
-
-    def _tell_budgets(self) -> None:
-        """Logs each budget that has passed a threshold."""
-        for alert in self._alerts.risen(self._budgets.spent(self._usage), day_of(self._clock.wall_s())):
-            one = alert.spending
-            spent = f"{one.spent_usd:.4g} of {one.usd_per_day:.4g} USD are spent today"
-            log.warning("the budget '%s' has reached %.0f %%: %s", one.budget, alert.threshold_01 * 100, spent)
-
-    def _budget_report(self) -> list[JsonObject]:
-        return [
-            {
-                "budget": one.budget,
-                "usd_per_day": one.usd_per_day,
-                "spent_usd": round(one.spent_usd, 9),
-                "used_01": round(one.used_01, 6),
-                "alert_01": self._alerts.told_01(one.budget),
-                "refused": self._alerts.refusals(one.budget),
-            }
-            for one in self._budgets.spent(self._usage)
-        ]
-
     def _write_log(self, requests: Sequence[DecisionRecord]) -> None:
         if self._request_log is None:
             return
@@ -288,6 +262,7 @@ class Tracer:
         try:
             sums = snapshot(self._aggregates) | {"started_at_s": self._started_at_s}
             self._archive.save(SNAPSHOT, self._clock.wall_s(), sums)
+            self._archive.save(ALERTS, self._clock.wall_s(), self._treasury.alerts.saved())
             self._archive.save(QUALITY, self._clock.wall_s(), {"backends": self._quality.report()})
         except TracerError as error:
             log.warning("the sums could not be saved: %s", error)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from actors.protocol.messages import DecisionRecord
+from actors.protocol.messages import DecisionRecord, JsonObject
 from actors.tracing.budgets import KEY, MODEL, Spending
 
 REFUSED: Final = "insufficient_quota"
@@ -32,12 +32,11 @@ class BudgetAlerts:
         self._day = ""
         self._today: dict[str, _Today] = {}
 
-    def refused(self, requests: Sequence[DecisionRecord], spent: Sequence[Spending]) -> None:
-        """Counts requests that were refused, each for that budget of its key and its model of which less is left."""
+    def refused(self, requests: Sequence[DecisionRecord], spent: Sequence[Spending], day: str) -> None:
+        """Counts refused requests of a day, each for that budget of its key and its model of which less is left."""
+        self._turn_to(day)
         shares_01 = {one.budget: one.used_01 for one in spent}
         for request in requests:
-            if request.outcome != REFUSED:
-                continue
             concerned = [name for name in (f"{KEY}{request.key_name}", f"{MODEL}{request.model}") if name in shares_01]
             if concerned:
                 self._of(max(concerned, key=shares_01.__getitem__)).refused += 1
@@ -48,8 +47,7 @@ class BudgetAlerts:
 
     def risen(self, spent: Sequence[Spending], day: str) -> list[Alert]:
         """The highest threshold that each budget has passed since this was last asked; a new day begins anew."""
-        if day != self._day:
-            self._day, self._today = day, {}
+        self._turn_to(day)
         found: list[Alert] = []
         for one in spent:
             today = self._of(one.budget)
@@ -63,6 +61,19 @@ class BudgetAlerts:
     def told_01(self, budget: str) -> float:
         """The highest threshold that was passed today; 0 for none."""
         return self._of(budget).told_01
+
+    def saved(self) -> JsonObject:
+        """What was told and refused today, for `restore`."""
+        return {"day": self._day, "today": {name: [one.refused, one.told_01] for name, one in self._today.items()}}
+
+    def restore(self, saved: JsonObject) -> None:
+        """Goes on from what was saved, so that nothing is told twice."""
+        self._day = saved["day"]
+        self._today = {name: _Today(refused, told_01) for name, (refused, told_01) in saved["today"].items()}
+
+    def _turn_to(self, day: str) -> None:
+        if day != self._day:
+            self._day, self._today = day, {}
 
     def _of(self, budget: str) -> _Today:
         return self._today.setdefault(budget, _Today())

@@ -115,9 +115,11 @@ class UsageBook:
             "days": _grouped("day", ((account.day, used) for account, used in rows)),
         }
 
-    def total(self) -> Consumption:
-        """All that was ever used."""
-        return _sum(used for _, used in self._rows())
+    def savings(self) -> JsonObject:
+        """How many of all requests were answered from a cache, and what those answers had cost at first."""
+        total = _sum(used for _, used in self._rows())
+        share_01 = total.cached / total.requests if total.requests else 0.0
+        return {"hits": total.cached, "share_01": round(share_01, 5), "saved_usd": round(total.saved_usd, 9)}
 
     def rows(self, day: str) -> Iterator[tuple[Account, Consumption]]:
         """The accounts of one day."""

@@ -27,21 +27,29 @@ def test_a_budget_is_used_up_when_a_request_was_refused_for_it() -> None:
     told(alerts, 0.0)
     refused = DecisionRecord("r", 0.0, "team", "none", None, "insufficient_quota", 429, 1.0, 1.0, False, key_name="ann")
 
-    alerts.refused([refused], [*ann(9.5), Spending("model:team", 10.0, 1.0)])
+    alerts.refused([refused], [*ann(9.5), Spending("model:team", 10.0, 1.0)], MONDAY)
 
     assert (alerts.refusals("key:ann"), alerts.refusals("model:team")) == (1, 0)
     assert told(alerts, 9.5) == [1.0]
 
 
-def test_other_requests_and_keys_without_a_budget_are_not_counted() -> None:
+def test_keys_without_a_budget_are_not_counted() -> None:
     alerts = BudgetAlerts([1.0])
     other = DecisionRecord("r", 0.0, "team", "none", None, "insufficient_quota", 429, 1.0, 1.0, False, key_name="bob")
-    answered = DecisionRecord("r", 0.0, "team", "single", "a", "ok", 200, 1.0, 1.0, False, key_name="ann")
 
-    alerts.refused([other, answered], ann(1.0))
+    alerts.refused([other], ann(1.0), MONDAY)
 
     assert alerts.refusals("key:ann") == 0
 
 
 def test_a_budget_of_nothing_is_always_used_up() -> None:
     assert Spending("key:ann", 0.0, 0.0).used_01 == 1.0
+
+
+def test_what_was_told_is_not_told_again_after_a_restart() -> None:
+    first, second = BudgetAlerts([0.8, 1.0]), BudgetAlerts([0.8, 1.0])
+    told(first, 8.5)
+
+    second.restore(first.saved())
+
+    assert (told(second, 8.6), told(second, 10.0)) == ([], [1.0])
