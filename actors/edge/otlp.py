@@ -72,11 +72,12 @@ class OtlpExporter:
         resource = Resource.create({"service.name": "troupe", "service.version": version("raytroupe")})
         self._ids = RequestIds()
         self._spans = TracerProvider(resource=resource, id_generator=self._ids, shutdown_on_exit=False)
-        span_exporter = OTLPSpanExporter(f"{base}/v1/traces", timeout=PATIENCE_S)
-        self._spans.add_span_processor(BatchSpanProcessor(span_exporter, schedule_delay_millis=1000))
+        spans = OTLPSpanExporter(f"{base}/v1/traces", timeout=PATIENCE_S)
+        self._spans.add_span_processor(BatchSpanProcessor(spans, schedule_delay_millis=1000))
         self._tracer = self._spans.get_tracer("troupe")
-        metric_exporter = OTLPMetricExporter(f"{base}/v1/metrics", timeout=PATIENCE_S)
-        reader = PeriodicExportingMetricReader(metric_exporter, METRICS_EVERY_S * 1000, PATIENCE_S * 1000)
+        metrics = OTLPMetricExporter(f"{base}/v1/metrics", timeout=PATIENCE_S)
+        self._exporters = (spans, metrics)
+        reader = PeriodicExportingMetricReader(metrics, METRICS_EVERY_S * 1000, PATIENCE_S * 1000)
         self._meters = MeterProvider([reader], resource, shutdown_on_exit=False)
         meter = self._meters.get_meter("troupe")
         self._duration = meter.create_histogram(
@@ -108,9 +109,12 @@ class OtlpExporter:
             self._trace(request)
 
     def close(self) -> None:
-        """Sends what is left; blocks for `ENDS_WITHIN_S` at most, however long a collector that is away is tried."""
+        """Sends what is left; blocks for about `ENDS_WITHIN_S`, then a collector that is away is tried no longer."""
         ending = threading.Thread(target=self._shut_down, daemon=True)
         ending.start()
+        ending.join(ENDS_WITHIN_S)
+        for exporter in self._exporters:
+            exporter.shutdown()
         ending.join(ENDS_WITHIN_S)
 
     def _shut_down(self) -> None:

@@ -1,5 +1,6 @@
 """Do finished requests arrive at a real OTLP receiver, by the names of the semantic conventions?"""
 
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -132,3 +133,5 @@ def test_a_collector_that_is_away_hurts_nobody() -> None:
     for _ in range(5_000):
         exporter.note(request(ANSWERED), is_sampled=True)
     exporter.close()
+
+    assert not [thread.name for thread in threading.enumerate() if "Otel" in thread.name]
