@@ -80,18 +80,16 @@ def usage_tables(usage: JsonObject) -> list[Table]:
     """Requests, tokens and cost by model, key and day."""
     tables = []
     for name in ("model", "key", "day"):
-        table = _table(
-            f"By {name}", name, "requests", "failed", "cached", "prompt tokens", "completion tokens", "USD", "saved"
-        )
+        table = _table(f"By {name}", name, "requests", "failed", "cached", "tokens in", "out", "USD", "saved")
         for row in usage[f"{name}s"]:
             told = ("requests", "failed", "cached", "prompt_tokens", "completion_tokens")
-            usd = (f"{row['cost_usd']:.6f}", f"{row['saved_usd']:.6f}")
+            usd = (f"{row['cost_usd']:.4g}", f"{row['saved_usd']:.4g}")
             table.add_row(row[name] or "(none)", *(f"{row[key]:,}" for key in told), *usd)
         tables.append(table)
     if usage["budgets"]:
         budgets = _table("Budgets today", "budget", "USD a day", "spent", "used", "refused")
         for row in usage["budgets"]:
-            usd = (f"{row['usd_per_day']:.6f}", f"{row['spent_usd']:.6f}")
+            usd = (f"{row['usd_per_day']:.4g}", f"{row['spent_usd']:.4g}")
             budgets.add_row(row["budget"], *usd, _share(row["used_01"]), _text(row["refused"]))
         tables.append(budgets)
     return tables
@@ -135,7 +133,7 @@ def explanation_tables(told: JsonObject) -> list[Table]:
 def _expectation_tables(told: JsonObject) -> list[Table]:
     """Who might have answered, and what else could have been done; by what was known then."""
     expected = ("USD", "p50", "p95")
-    candidates = _table("Candidates", "backend", "asked", "breaker", "weight", "trust", *expected, "errors")
+    candidates = _table("Candidates", "name", "asked", "breaker", "weight", "trust", *expected, "errors")
     for one in told["candidates"]:
         figures = (*_expected(one["expected"]), _share(one["expected"]["error_rate_01"]))
         marks = ("yes" if one["asked"] else "no", Text(one["breaker"], BREAKER_STYLES.get(one["breaker"], "")))
@@ -148,7 +146,7 @@ def _expectation_tables(told: JsonObject) -> list[Table]:
 
 def _expected(told: JsonObject) -> Sequence[str]:
     cost_usd = told["cost_usd"]
-    return "–" if cost_usd is None else f"{cost_usd:.6f}", _ms(told["p50_ms"]), _ms(told["p95_ms"])
+    return "–" if cost_usd is None else f"{cost_usd:.4g}", _ms(told["p50_ms"]), _ms(told["p95_ms"])
 
 
 def watched(tables: Callable[[], Sequence[Table]], console: Console) -> None:

@@ -83,7 +83,7 @@ def _roads_not_taken(
 def _expected(prospects: Sequence[Prospect], tokens: Tokens | None) -> JsonObject:
     costs_usd = [None if tokens is None else prospect.cost_usd(*tokens) for prospect in prospects]
     return {
-        "cost_usd": _unless_unknown(sum, costs_usd),
+        "cost_usd": _unless_unknown(_sum, costs_usd),
         "p50_ms": _unless_unknown(_longest, [prospect.p50_ms for prospect in prospects]),
         "p95_ms": _unless_unknown(_longest, [prospect.p95_ms for prospect in prospects]),
     }
@@ -97,6 +97,10 @@ def _tokens(told: JsonObject) -> Tokens | None:
         return None
     usage = counted[0]["usage"]
     return Tokens(usage["prompt_tokens"], usage["completion_tokens"])
+
+
+def _sum(costs_usd: Sequence[float]) -> float:
+    return round(sum(costs_usd), 12)
 
 
 def _longest(times_ms: Sequence[float]) -> float:

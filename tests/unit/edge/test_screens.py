@@ -1,0 +1,62 @@
+"""Can a person read what the gateway tells, on a terminal of the usual width?"""
+
+import io
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from actors.edge.screens import explanation_tables, report_tables, usage_tables
+from actors.protocol.messages import JsonObject
+from tests.support.api_page import examples
+
+USED: JsonObject = {
+    "requests": 123_456,
+    "failed": 12,
+    "cached": 4,
+    "prompt_tokens": 12_345,
+    "completion_tokens": 6_789,
+    "cost_usd": 12.345678,
+    "saved_usd": 0.000052,
+}
+
+
+def shown(tables: Sequence[Table]) -> str:
+    screen = io.StringIO()
+    Console(file=screen, width=80).print(*tables, sep="\n")
+    return screen.getvalue()
+
+
+def documented(path: str) -> JsonObject:
+    return next(example.reply for example in examples() if example.path == path)
+
+
+def test_an_explanation_shows_the_candidates_and_the_roads_not_taken() -> None:
+    text = shown(explanation_tables(documented("/explain/REQUEST_ID")))
+
+    for words in ("Attempts", "begun after", "Candidates", "closed", "Roads not taken", "3.1 ms", "confidence 81.0 %"):
+        assert words in text
+
+
+def test_an_explanation_of_which_nothing_was_expected_shows_the_rest() -> None:
+    told = documented("/explain/REQUEST_ID") | {"candidates": [], "roads_not_taken": []}
+
+    assert "Candidates" not in shown(explanation_tables(told))
+
+
+def test_usage_fits_with_budgets_and_savings() -> None:
+    budget = {"budget": "key:ann", "usd_per_day": 1.0, "spent_usd": 0.85, "used_01": 0.85, "refused": 3}
+    told = {"models": [{"model": "company"} | USED], "keys": [], "days": [], "budgets": [budget]}
+
+    text = shown(usage_tables(told))
+
+    assert "123,456" in text
+    assert "12.35" in text
+    assert "5.2e-05" in text
+    assert "85.0 %" in text
+
+
+def test_the_report_shows_the_quality_of_answers() -> None:
+    looked_at = {"backend": "a", "scored": 9, "mean_01": 0.9, "recent_01": 0.75, "changes": 1, "flaws": {"refused": 2}}
+
+    assert "refused: 2" in shown(report_tables({"backends": [], "operations": [], "quality": [looked_at]}))
