@@ -173,7 +173,7 @@ class Tracer:
     async def explain(self, request_id: str) -> JsonObject | None:
         """How one of the last 10,000 requests was answered, and what else could be expected then; else `None`."""
         told = self._archive.decision(request_id)
-        return told and with_expectations(told, self._outlook(told["table_version"]))
+        return told and with_expectations(told, self._outlook(told.get("table_version", 0)))
 
     async def note_quality(self, scored: Sequence[Scored]) -> None:
         """Takes how good a sample of answers looked; a backend whose answers have changed is told in the log."""

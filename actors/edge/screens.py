@@ -114,7 +114,7 @@ def explanation_tables(told: JsonObject) -> list[Table]:
         whole.add_row(key, _text(value))
     attempts = _table("Attempts", "backend", "outcome", "begun after", "time", "first token", "USD")
     for attempt in told["attempts"]:
-        times = (_ms(attempt["started_ms"]), _ms(attempt["latency_ms"]), _ms(attempt["ttft_ms"]))
+        times = (_ms(attempt.get("started_ms")), _ms(attempt["latency_ms"]), _ms(attempt["ttft_ms"]))
         attempts.add_row(attempt["backend"], attempt["outcome"], *times, _text(attempt["cost_usd"]))
     for left_out in told["excluded"]:
         attempts.add_row(left_out["backend"], f"not asked: {left_out['reason']}")
