@@ -130,10 +130,10 @@ class Ensemble:
         """The whole answer to a chat request."""
         self._in_flight += 1
         try:
-            if self._purse is not None:
-                self._purse.reserve(request, self._table)
             if self._cache is not None:
                 return await self._cache.complete(request, self._play)
+            if self._purse is not None:
+                self._purse.reserve(request, self._table)
             return await self._orchestrator.complete(request, self._table)
         finally:
             self._in_flight -= 1
@@ -144,11 +144,11 @@ class Ensemble:
         """The answer to a chat request as a stream of events."""
         self._in_flight += 1  # handed over to the events, once there are some
         try:
-            if self._purse is not None:
-                self._purse.reserve(request, self._table)
             if self._cache is not None:
                 opened = await self._cache.open_stream(request, self._open)
             else:
+                if self._purse is not None:
+                    self._purse.reserve(request, self._table)
                 opened = await self._orchestrator.open_stream(request, self._table)
         except BaseException:
             self._in_flight -= 1
@@ -160,9 +160,14 @@ class Ensemble:
         )
 
     async def _play(self, request: ChatRequest) -> Reply:
+        """For the cache, which asks for it only where it has no answer: what was kept costs nothing."""
+        if self._purse is not None:
+            self._purse.reserve(request, self._table)
         return await self._orchestrator.complete(request, self._table)
 
     async def _open(self, request: ChatRequest) -> StreamedReply:
+        if self._purse is not None:
+            self._purse.reserve(request, self._table)
         return await self._orchestrator.open_stream(request, self._table)
 
     async def _end_stream(self, events: Closeable[bytes], request_id: str) -> None:

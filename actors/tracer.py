@@ -186,7 +186,7 @@ class Tracer:
 
     async def note_outlook(self, outlook: Outlook) -> None:
         """Takes what the newest routing table lets one expect, for those who ask later why it was decided so."""
-        self._outlooks.note(outlook)
+        self._outlooks.note(self._quality.added_to(outlook))
 
     async def metrics(self) -> JsonObject:
         """Counters and cumulative buckets for a monitoring system."""

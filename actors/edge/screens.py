@@ -132,7 +132,7 @@ def explanation_tables(told: JsonObject) -> list[Table]:
 
 def _expectation_tables(told: JsonObject) -> list[Table]:
     """Who might have answered, and what else could have been done; by what was known then."""
-    expected = ("USD", "p50", "p95")
+    expected = ("quality", "USD", "p50")
     candidates = _table("Candidates", "name", "asked", "breaker", "weight", "trust", *expected, "errors")
     for one in told["candidates"]:
         figures = (*_expected(one["expected"]), _share(one["expected"]["error_rate_01"]))
@@ -146,7 +146,8 @@ def _expectation_tables(told: JsonObject) -> list[Table]:
 
 def _expected(told: JsonObject) -> Sequence[str]:
     cost_usd = told["cost_usd"]
-    return "–" if cost_usd is None else f"{cost_usd:.4g}", _ms(told["p50_ms"]), _ms(told["p95_ms"])
+    quality_01 = "–" if told["quality_01"] is None else f"{told['quality_01']:.2f}"
+    return quality_01, "–" if cost_usd is None else f"{cost_usd:.4g}", _ms(told["p50_ms"])
 
 
 def watched(tables: Callable[[], Sequence[Table]], console: Console) -> None:

@@ -13,7 +13,7 @@ class Prospect(Sendable):
 
     `state` is its breaker's, or `revoked`; `weight` what its word counted, configured times learned, at least 0;
     `per_mtok_usd` its price for a million input and output tokens, `None` where none is known. Latencies are those
-    measured lately, of whole calls.
+    measured lately, of whole calls; `quality_01` is how good its answers looked lately, higher is better.
     """
 
     state: str
@@ -22,6 +22,7 @@ class Prospect(Sendable):
     per_mtok_usd: tuple[float, float] | None = None
     p50_ms: float | None = None
     p95_ms: float | None = None
+    quality_01: float | None = None
 
     def cost_usd(self, prompt_tokens: int, completion_tokens: int) -> float | None:
         """What a call of so many tokens costs; `None` without a price."""

@@ -22,8 +22,8 @@ def with_expectations(told: JsonObject, outlook: Outlook | None) -> JsonObject:
     """An explanation with `candidates` and `roads_not_taken`, by what was known when the request was decided.
 
     Costs in US dollars are those of the tokens that this request used at the backend that answered it; latencies are
-    medians, and of several asked at once the longest; `trust` is in log-odds. Unknown is `None`; both lists are empty
-    without an outlook. What a former release wrote may say less.
+    medians, and of several asked at once the longest; the quality of several is not known; `trust` is in log-odds.
+    Unknown is `None`; both lists are empty without an outlook. What a former release wrote may say less.
     """
     told = BEFORE | told
     prospects, trust = _candidates(told, outlook), _trust(told, outlook)
@@ -85,6 +85,7 @@ def _roads_not_taken(
 def _expected(prospects: Sequence[Prospect], tokens: Tokens | None) -> JsonObject:
     costs_usd = [None if tokens is None else prospect.cost_usd(*tokens) for prospect in prospects]
     return {
+        "quality_01": prospects[0].quality_01 if len(prospects) == 1 else None,
         "cost_usd": _unless_unknown(_sum, costs_usd),
         "p50_ms": _unless_unknown(_longest, [prospect.p50_ms for prospect in prospects]),
         "p95_ms": _unless_unknown(_longest, [prospect.p95_ms for prospect in prospects]),

@@ -1,10 +1,11 @@
 """How good do each backend's answers look, and has that changed?"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from actors.protocol.messages import JsonObject
+from actors.protocol.outlook import Outlook
 from actors.tracing.aggregates import MAX_KEYS, OTHER
 from actors.tracing.drift import Change, DriftDetector
 
@@ -86,6 +87,18 @@ class QualityBook:
     def report(self) -> list[JsonObject]:
         """Each backend whose answers were looked at, in alphabetical order."""
         return [{"backend": name} | standing.as_json() for name, standing in sorted(self._by_backend.items())]
+
+    def added_to(self, outlook: Outlook) -> Outlook:
+        """The outlook with how good each backend's answers looked lately."""
+        if not self._by_backend:
+            return outlook
+        prospects = {
+            name: replace(prospect, quality_01=round(self._by_backend[name].recent_01, 4))
+            if name in self._by_backend
+            else prospect
+            for name, prospect in outlook.prospects.items()
+        }
+        return replace(outlook, prospects=prospects)
 
     def restore(self, told: Sequence[Mapping[str, object]]) -> None:
         """Goes on from a former report; whether something changes is watched anew."""

@@ -4,17 +4,20 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import orjson
 import pytest
 
+from actors.edge.answer_cache import AnswerCache, AnswerStore
 from actors.edge.ledger import Ledger
+from actors.edge.purse import Purse
 from actors.ensemble import Ensemble
 from actors.lease_keeper import LeaseKeeper
 from actors.orchestrating.holdings import Holdings
 from actors.orchestrating.scene import Cast
 from actors.orchestrator import Orchestrator
-from actors.protocol.errors import BackendError, NotFound, Overloaded, SupervisorError
+from actors.protocol.errors import BackendError, NotFound, Overloaded, QuotaExceeded, SupervisorError
 from actors.protocol.messages import (
     ActorStatus,
     Answer,
@@ -27,7 +30,7 @@ from actors.protocol.messages import (
 )
 from actors.providers.scripted import Scripted
 from actors.routing.shares import Grant, Renewal
-from actors.routing.table import BackendRecord, Lease, ModelRecord, RoutingTable
+from actors.routing.table import BackendRecord, Lease, ModelRecord, Price, RoutingTable
 
 BACKEND = ActorStatus("backend:a", "backend", "alive", 1, "node", 0, 1.0)
 SUPERVISOR = ActorStatus("supervisor", "supervisor", "alive", 2, "node", 0, 1.0)
@@ -302,3 +305,23 @@ async def test_models_are_listed_with_what_is_behind_them(ensemble: Ensemble) ->
 
     assert models["pair"] == {"kind": "model", "strategy": "ensemble", "members": ["a", "b"]}
     assert models["a"] == {"kind": "backend", "provider": "scripted", "model": "a"}
+
+
+async def test_what_is_in_the_cache_needs_no_budget(links: FakeLinks) -> None:
+    models = {"a": Scripted("a", {"reply": "42"})}
+    priced = {"a": replace(TABLE.backends["a"], price=Price(0.0, 1e6))}  # a USD for each token out
+    ledger, purse = Ledger(links), Purse(["model:a"])
+    orchestrator = Orchestrator(Cast(lambda backend: models[backend.name], random.Random(1)), purse.settle)
+    cache = AnswerCache(AnswerStore(60.0, 10, 100_000), ledger.write)
+    keeper = LeaseKeeper(Holdings("ensemble:1", 1), links.renew)
+    table = replace(TABLE, backends=priced, models={})
+    replica = Ensemble("ensemble:1", table, links, orchestrator, ledger, keeper, cache=cache, purse=purse)
+    await purse.renew(partial(links.lend, "ensemble:1"), ledger.flush_measurements)
+
+    first = await replica.ask({**asking("a"), "max_tokens": 1})
+    again = await replica.ask({**asking("a"), "max_tokens": 1})
+    with pytest.raises(QuotaExceeded):
+        await replica.ask({**asking("a"), "max_tokens": 1, "seed": 2})
+
+    assert first["troupe"]["cost_usd"] == 1.0  # all that was lent
+    assert again["troupe"]["cache"]["hit"]

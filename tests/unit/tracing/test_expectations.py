@@ -11,7 +11,7 @@ from actors.tracing.explanation import explanation
 OUTLOOK = Outlook(
     7,
     {
-        "dear": Prospect("closed", 2.0, 0.1, (10.0, 20.0), 300.0, 900.0),
+        "dear": Prospect("closed", 2.0, 0.1, (10.0, 20.0), 300.0, 900.0, 0.75),
         "cheap": Prospect("closed", 1.0, 0.0, (1.0, 2.0), 100.0, 200.0),
         "unpriced": Prospect("closed", 1.0, 0.0),
     },
@@ -36,7 +36,8 @@ def test_each_candidate_has_what_the_table_let_one_expect_of_it() -> None:
     dear, cheap = told()["candidates"]
 
     # 1,000 tokens in at 10 USD and 100 out at 20 USD a million; a tenth of that for the cheap one.
-    assert dear["expected"] == {"cost_usd": 0.012, "p50_ms": 300.0, "p95_ms": 900.0, "error_rate_01": 0.1}
+    figures = {"quality_01": 0.75, "cost_usd": 0.012, "p50_ms": 300.0, "p95_ms": 900.0}
+    assert dear["expected"] == figures | {"error_rate_01": 0.1}
     assert cheap["expected"]["cost_usd"] == pytest.approx(0.0012)
     assert [(one["backend"], one["asked"], one["weight"], one["trust"]) for one in (dear, cheap)] == [
         ("dear", True, 2.0, 1.5),
@@ -51,8 +52,8 @@ def test_the_roads_not_taken_are_each_alone_and_all_together() -> None:
     roads = {tuple(road["ask"]): road["expected"] for road in told(alone)["roads_not_taken"]}
 
     assert roads == {
-        ("dear",): {"cost_usd": 0.012, "p50_ms": 300.0, "p95_ms": 900.0},
-        ("dear", "cheap"): {"cost_usd": pytest.approx(0.0132), "p50_ms": 300.0, "p95_ms": 900.0},
+        ("dear",): {"quality_01": 0.75, "cost_usd": 0.012, "p50_ms": 300.0, "p95_ms": 900.0},
+        ("dear", "cheap"): {"quality_01": None, "cost_usd": pytest.approx(0.0132), "p50_ms": 300.0, "p95_ms": 900.0},
     }
 
 
@@ -61,7 +62,7 @@ def test_what_one_of_several_costs_is_unknown_if_it_is_of_any() -> None:
 
     assert together == {
         "ask": ["dear", "cheap", "unpriced"],
-        "expected": {"cost_usd": None, "p50_ms": None, "p95_ms": None},
+        "expected": {"quality_01": None, "cost_usd": None, "p50_ms": None, "p95_ms": None},
     }
 
 

@@ -4,7 +4,7 @@ from actors.tracing.outlooks import MOST_KEPT, Outlooks, outlook_from
 
 RICH = Outlook(
     5,
-    {"a": Prospect("open", 1.5, 0.25, (1.0, 2.0), 80.0, 90.0), "b": Prospect("closed", 1.0, 0.0)},
+    {"a": Prospect("open", 1.5, 0.25, (1.0, 2.0), 80.0, 90.0, 0.5), "b": Prospect("closed", 1.0, 0.0)},
     {"team": ["a", "b"]},
     {"team": {"unknown": Trust({"a": 0.5}, 0.1, 3)}},
 )

@@ -1,6 +1,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from actors.protocol.outlook import Outlook, Prospect
 from actors.tracing.quality_book import QualityBook
 
 
@@ -63,3 +64,14 @@ def test_what_was_counted_goes_on_from_a_former_report() -> None:
 
     (row,) = second.report()
     assert (row["scored"], row["mean_01"], row["flaws"]) == (2, 0.3, {"empty": 2})
+
+
+def test_an_outlook_gets_the_quality_of_those_whose_answers_were_looked_at() -> None:
+    book = QualityBook()
+    book.add(Looked("a", 0.25), 0.0)
+    unseen = Prospect("closed", 1.0, 0.0)
+
+    outlook = book.added_to(Outlook(7, {"a": unseen, "b": unseen}))
+
+    assert (outlook.prospects["a"].quality_01, outlook.prospects["b"]) == (0.25, unseen)
+    assert outlook.version == 7
