@@ -11,6 +11,7 @@ CLAIMED_PORTS = front.settle_front()  # Ray Serve reads its settings when it is 
 import gc
 import logging
 import random
+import secrets
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -129,7 +130,14 @@ class EnsembleReplica(Ensemble):
         stage = Stage(config.ray.namespace, node_id or ray.get_runtime_context().get_node_id(), config.tracing.enabled)
         links = ReplicaLinks(stage, root(config, state_path, stage, edition), edition)
         budgets = config.budgets_usd()  # what is spent of them is always counted
-        ledger = Ledger(links, measuring=config.tracing.enabled or bool(budgets))
+        tracing = config.tracing
+        ledger = Ledger(
+            links,
+            tracing.enabled or bool(budgets),
+            f"{replica_id()}-{secrets.token_hex(4)}",
+            tracing.sample_01,
+            every_record=bool(tracing.request_log or tracing.otlp_endpoint),
+        )
         purse = Purse(budgets, on_refused=ledger.write) if budgets else None
         switchboard = switchboard_of(config)
         name, table = f"ensemble:{replica_id()}", first_table(config, edition)

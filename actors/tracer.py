@@ -12,11 +12,11 @@ from typing import Protocol
 from actors.edge.vitals import Vitals
 from actors.protocol.clock import SYSTEM_CLOCK, Clock
 from actors.protocol.errors import TracerError
-from actors.protocol.messages import Attempt, DecisionRecord, JsonObject, Pulse
+from actors.protocol.messages import DecisionRecord, JsonObject, Pulse
 from actors.protocol.outlook import Outlook
 from actors.resilience.aggregator import ErrorAggregator
 from actors.routing.table import Measured
-from actors.tracing.aggregates import WINDOWS_S, Aggregates, Key, Measurement
+from actors.tracing.aggregates import WINDOWS_S, Aggregates, Key
 from actors.tracing.archive import Archive
 from actors.tracing.expectations import with_expectations
 from actors.tracing.explanation import explanation
@@ -24,12 +24,13 @@ from actors.tracing.histogram import Histogram
 from actors.tracing.metrics import metrics
 from actors.tracing.outlooks import Outlooks
 from actors.tracing.quality_book import QualityBook, Scored
-from actors.tracing.recorder import Operations, measurement_of
+from actors.tracing.recorder import Operations
 from actors.tracing.records import SpanRecord
-from actors.tracing.report import OVERHEAD, REQUEST, Background, backend_key, performance_report
+from actors.tracing.report import REQUEST, Background, backend_key, performance_report
 from actors.tracing.request_log import RequestLog
 from actors.tracing.snapshot import restore, snapshot
 from actors.tracing.spans import trace_operations
+from actors.tracing.sums import SAMPLES, Batch, is_sampled
 from actors.tracing.treasury import Treasury
 from actors.tracing.usage import UsageBook, day_of
 
@@ -39,9 +40,8 @@ ORPHAN_CHECK_EVERY_S = 5.0
 SNAPSHOT = "aggregates"
 QUALITY = "quality"
 ALERTS = "alerts"
-SAMPLE_DIGITS = 4  # of a request's random id, in base 16
-SAMPLES = 0x10000
-RECENT_KEPT = 10_000
+WANTED_S = 2.0
+MOST_WANTED = 100
 FAILURES_KEPT = 100
 NO_BUDGETS: Mapping[str, float] = {}
 FAILURES_SHOWN = 20
@@ -62,7 +62,7 @@ class Exporter(Protocol):
 
 @trace_operations("tracer")
 class Tracer:
-    """Receives batches of finished requests and spans. No request waits for it, and its memory is bounded.
+    """Receives sums and records of finished requests in batches. No request waits for it, and its memory is bounded.
 
     In its file, `state`, usage and decision records are complete when a batch is acknowledged; the sums of
     the report are saved every `ORPHAN_CHECK_EVERY_S`, so that a kill loses what they counted since.
@@ -106,7 +106,7 @@ class Tracer:
         if saved := self._archive.saved(QUALITY):
             self._quality.restore(saved["backends"])
         self._backends: dict[str, None] = {}
-        self._recent: deque[DecisionRecord] = deque(maxlen=RECENT_KEPT)
+        self._wanted: dict[str, float] = {}
         self._failures: deque[DecisionRecord] = deque(maxlen=FAILURES_KEPT)
         self._slowest: list[tuple[float, int, JsonObject]] = []  # a heap: its first is the fastest of the slowest
         self._arrivals = itertools.count()
@@ -118,26 +118,27 @@ class Tracer:
         """Begins to watch whether anybody looks after this actor."""
         self._life = asyncio.create_task(self._live())
 
-    async def record(self, requests: Sequence[DecisionRecord], spans: Sequence[SpanRecord], dropped: int) -> None:
-        """Takes one batch; `dropped` is how many records the sender lost since its last one.
+    async def record(self, batch: Batch) -> Sequence[str]:
+        """Takes one batch; one that was counted before changes nothing. The requests whose records are asked for.
 
-        A request that is known is not counted again. Raises `TracerError` when the file cannot be written.
+        Raises `TracerError` when the file cannot be written.
         """
-        self._dropped += dropped
-        new = {request.request_id: request for request in requests if not self._archive.knows(request.request_id)}
-        if new:
-            self._keep_books(list(new.values()))
-            self._write_log(list(new.values()))
-            self._treasury.note_refusals(list(new.values()), self._usage)
-        self._aggregates.add(*(measured for request in new.values() for measured in _measurements(request)))
-        for request in new.values():
+        if self._archive.has_counted(batch.sender, batch.number):
+            return list(self._wanted)
+        self._keep_books(batch)
+        self._dropped += batch.dropped
+        self._write_log(batch.records)
+        self._treasury.note_refusals(batch.records, self._usage)
+        self._aggregates.merge(batch.tallies)
+        for key in batch.tallies:
+            # Not one that was summed up under `other`.
+            if key.backend is not None and key == backend_key(key.backend) and self._aggregates.total(key).count:
+                self._backends[key.backend] = None
+        for request in batch.records:
             self._add_request(request)
             if self._exporter is not None:
-                self._exporter.note(request, is_sampled=self._is_sampled(request))
-        self._aggregates.add(*map(measurement_of, spans))
-        for span in spans:
-            if self._is_slow(span.duration_ms):
-                self._note_slow(span.duration_ms, _span_summary(span))
+                self._exporter.note(request, is_sampled=is_sampled(request, self._sampled_below))
+        return list(self._wanted)
 
     async def note_operations(self, operations: Operations) -> None:
         """Takes what a process of the company did since it last told."""
@@ -173,6 +174,8 @@ class Tracer:
     async def explain(self, request_id: str) -> JsonObject | None:
         """How one of the last 10,000 requests was answered, and what else could be expected then; else `None`."""
         told = self._archive.decision(request_id)
+        if told is None:
+            self._want(request_id)
         return told and with_expectations(told, self._outlook(told.get("table_version", 0)))
 
     async def note_quality(self, scored: Sequence[Scored]) -> None:
@@ -193,10 +196,6 @@ class Tracer:
         today = day_of(self._clock.wall_s())
         lists = (self._quality.report(), self._treasury.report(self._usage))
         return metrics(self._aggregates, self._usage, today, self._dropped, *lists)
-
-    async def recent(self, count: int = 100) -> list[DecisionRecord]:
-        """The last finished requests, newest first, at most 10,000."""
-        return list(_newest(self._recent, count))
 
     async def measured(self) -> Mapping[str, Measured]:
         """Per backend that was ever called: errors of the last minute, latencies of the last time it had successes.
@@ -226,19 +225,26 @@ class Tracer:
         log.warning("the tracer has had no supervisor for a minute and ends itself")
         self._end_self()
 
-    def _keep_books(self, requests: Sequence[DecisionRecord]) -> None:
+    def _keep_books(self, batch: Batch) -> None:
         """Bills the requests, and writes that down together with their decision records."""
-        accounts = {self._usage.add(request) for request in requests}
-        decisions = [
-            (request.request_id, explanation(request) if self._is_sampled(request) else None) for request in requests
-        ]
-        outlooks = self._outlooks.unwritten({request.table_version for request in requests})
+        accounts = {self._usage.merge(account, used) for account, used in batch.accounts.items()}
+        kept = [request for request in batch.records if is_sampled(request, self._sampled_below)]
+        decisions = [(request.request_id, explanation(request)) for request in kept]
+        outlooks = self._outlooks.unwritten({request.table_version for request in kept})
+        sums = {account: self._usage[account] for account in accounts}
         try:
-            self._archive.commit(decisions, {account: self._usage[account] for account in accounts}, outlooks)
+            self._archive.commit(decisions, sums, (batch.sender, batch.number), outlooks)
         except TracerError:
             self._usage = UsageBook(self._archive.usage())  # the batch comes again
             raise
         self._outlooks.written(outlooks)
+
+    def _want(self, request_id: str) -> None:
+        """Asks for a record that a replica may still have; the answer to each batch says so, for a while."""
+        now_s = self._clock.monotonic_s()
+        self._wanted = {wanted: since_s for wanted, since_s in self._wanted.items() if now_s - since_s < WANTED_S}
+        if len(self._wanted) < MOST_WANTED:
+            self._wanted[request_id] = now_s
 
     def _outlook(self, table_version: int) -> Outlook | None:
         """The latest one up to that version that is known, here or in the file."""
@@ -246,17 +252,12 @@ class Tracer:
         return max(filter(None, known), key=lambda outlook: outlook.version, default=None)
 
     def _write_log(self, requests: Sequence[DecisionRecord]) -> None:
-        if self._request_log is None:
+        if self._request_log is None or not requests:
             return
         try:
             self._request_log.write(requests)
         except TracerError as error:
             log.warning("%s", error)
-
-    def _is_sampled(self, request: DecisionRecord) -> bool:
-        if request.outcome != "ok" or self._sampled_below >= SAMPLES:
-            return True
-        return int(request.request_id[-SAMPLE_DIGITS:], 16) < self._sampled_below
 
     def _save(self) -> None:
         try:
@@ -268,15 +269,12 @@ class Tracer:
             log.warning("the sums could not be saved: %s", error)
 
     def _add_request(self, request: DecisionRecord) -> None:
-        self._recent.append(request)
         if request.outcome not in ("ok", "cancelled"):
             self._failures.append(request)
             self._errors.note(
                 "ensemble", "request", request.outcome, request.backend, request.status, request_id=request.request_id
             )
         for attempt in request.attempts:
-            if self._aggregates.total(backend_key(attempt.backend)).count:  # not one that was summed up under `other`
-                self._backends[attempt.backend] = None
             if attempt.outcome not in ("ok", "cancelled"):
                 self._errors.note("backend", "call", attempt.outcome, attempt.backend, request_id=request.request_id)
         if self._is_slow(request.latency_ms):
@@ -319,36 +317,6 @@ def _opened(state: Path | None) -> Archive:
     except TracerError as error:
         log.error("%s Nothing is kept beyond this process.", error)
         return Archive()
-
-
-def _measurements(request: DecisionRecord) -> Iterator[Measurement]:
-    usage = request.usage
-    yield Measurement(
-        REQUEST,
-        request.outcome,
-        request.latency_ms,
-        request.ttft_ms,
-        usage.prompt_tokens if usage else 0,
-        usage.completion_tokens if usage else 0,
-        request.cost_usd or 0.0,
-    )
-    if request.outcome == "ok":
-        yield Measurement(OVERHEAD, "ok", request.overhead_ms)
-    for attempt in request.attempts:
-        yield _attempt_measurement(attempt)
-
-
-def _attempt_measurement(attempt: Attempt) -> Measurement:
-    usage = attempt.usage
-    return Measurement(
-        backend_key(attempt.backend),
-        attempt.outcome,
-        attempt.latency_ms,
-        attempt.ttft_ms,
-        usage.prompt_tokens if usage else 0,
-        usage.completion_tokens if usage else 0,
-        attempt.cost_usd or 0.0,
-    )
 
 
 def _summary(request: DecisionRecord) -> JsonObject:

@@ -6,10 +6,11 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
+from actors.edge.measurements import Measurements
 from actors.protocol.errors import LLMError
 from actors.protocol.messages import DecisionRecord
 from actors.resilience.error_handler import error_aggregator, handle_error
-from actors.tracing.explanation import without_words
+from actors.tracing.sums import Batch
 
 log = logging.getLogger("troupe.ledger")
 
@@ -17,7 +18,6 @@ FLUSH_EVERY_S = 0.1
 BATCH = 256
 LONGEST_PAUSE_S = 5.0
 KEPT_FOR_OPTIMIZER = 10_000  # feedback must find its request: only more than this would lose one
-KEPT_FOR_TRACER = 4_096
 
 Send = Callable[[Sequence[DecisionRecord], int], Awaitable[None]]
 
@@ -26,7 +26,7 @@ class Readers(Protocol):
     """Who reads the ledger."""
 
     async def record_decisions(self, records: Sequence[DecisionRecord]) -> None: ...
-    async def trace(self, records: Sequence[DecisionRecord], dropped: int) -> None: ...
+    async def trace(self, batch: Batch) -> Sequence[str]: ...
 
 
 class Lane:
@@ -102,29 +102,40 @@ class Lane:
 
 
 class Ledger:
-    """What the optimizer and the tracer have still to hear. With `measuring` off the tracer is told nothing."""
+    """What the optimizer and the tracer have still to hear. Without `measuring` the tracer is told nothing.
 
-    def __init__(self, readers: Readers, measuring: bool = True) -> None:
+    `sender`, `sample_01`, `every_record`: see `Measurements`.
+    """
+
+    def __init__(
+        self,
+        readers: Readers,
+        measuring: bool = True,
+        sender: str = "only",
+        sample_01: float = 1.0,
+        *,
+        every_record: bool = False,
+    ) -> None:
         async def decide(records: Sequence[DecisionRecord], _: int) -> None:
             if records:
                 await readers.record_decisions(records)
 
         self._decisions = Lane("optimizer", decide, KEPT_FOR_OPTIMIZER)
-        self._measurements = Lane("tracer", readers.trace, KEPT_FOR_TRACER)
+        self._measurements = Measurements(readers.trace, sender, sample_01, every_record=every_record)
         self._measuring = measuring
 
     def write(self, record: DecisionRecord) -> None:
         """Takes note of a finished request. The members' own words go to the optimizer alone."""
         self._decisions.write(record)
         if self._measuring:
-            self._measurements.write(record if record.ensemble is None else without_words(record))
+            self._measurements.write(record)
 
     async def flush_decisions(self) -> None:
         """Sends what the optimizer has not heard; an optimizer that is away is no error here."""
         await self._decisions.flush()
 
     async def flush_measurements(self) -> bool:
-        """Sends what the tracer has not heard; false if it is away, which is no error here."""
+        """Tells the tracer what it has not heard; false if it is away, which is no error here."""
         return await self._measurements.flush()
 
     async def flush_forever(self) -> None:

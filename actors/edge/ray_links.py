@@ -12,6 +12,7 @@ from actors.ensembling.quality import Quality
 from actors.protocol.messages import CompanyStatus, DecisionRecord, Feedback, JsonObject, Pulse, Role
 from actors.routing.shares import Grant, Renewal
 from actors.routing.table import RoutingTable
+from actors.tracing.sums import Batch
 
 
 class ReplicaLinks:
@@ -47,8 +48,8 @@ class ReplicaLinks:
     async def record_decisions(self, records: Sequence[DecisionRecord]) -> None:
         await self._optimizer.record(records)
 
-    async def trace(self, records: Sequence[DecisionRecord], dropped: int) -> None:
-        await self._tracer.record(records, (), dropped)
+    async def trace(self, batch: Batch) -> Sequence[str]:
+        return await self._tracer.record(batch)
 
     async def feedback(self, feedback: Feedback) -> JsonObject:
         return await self._optimizer.feedback(feedback)

@@ -28,6 +28,7 @@ from actors.protocol.trust import Trust
 from actors.routing.shares import Grant, Renewal
 from actors.routing.table import BreakerState, Measured, RoutingTable
 from actors.tracing.recorder import Operations
+from actors.tracing.sums import Batch
 
 SUPERVISOR, ROUTER, OPTIMIZER, TRACER = "supervisor", "router", "optimizer", "tracer"
 
@@ -143,8 +144,9 @@ class TracerPort(Remote):
     def __init__(self, namespace: str) -> None:
         super().__init__(TRACER, namespace)
 
-    async def record(self, requests: Sequence[DecisionRecord], spans: Sequence[Any], dropped: int) -> None:
-        await self.call("record", Packed(requests), spans, dropped)
+    async def record(self, batch: Batch) -> Sequence[str]:
+        wanted: Sequence[str] = await self.call("record", Packed(batch))
+        return wanted
 
     async def note_quality(self, scored: Sequence[Quality]) -> None:
         await self.call("note_quality", Packed(scored))

@@ -146,7 +146,8 @@ AttemptOutcome = Literal["ok", "cancelled"] | str
 
 @dataclass(slots=True)
 class Attempt(Sendable):
-    """One upstream call that a request caused. `started_ms`: how long after the request came it was placed."""
+    """One upstream call that a request caused. `started_ms`: how long after the request came it was placed;
+    `queued_ms`: how long it had waited for a slot, `None` if it had not."""
 
     backend: str
     outcome: AttemptOutcome
@@ -155,6 +156,7 @@ class Attempt(Sendable):
     usage: Usage | None = None
     cost_usd: float | None = None
     started_ms: float | None = None
+    queued_ms: float | None = None
 
     def as_json(self) -> JsonObject:
         return {"backend": self.backend, "outcome": self.outcome, "latency_ms": round(self.latency_ms, 3)}

@@ -113,9 +113,10 @@ class Trying:
         while True:
             try:
                 price = self._price(call)
+                queued_s = None
                 if not self.gate.try_enter(price):
-                    call = await self._waited(call, price)
-                with Try(self, price, call.body) as this:
+                    call, queued_s = await self._waited(call, price)
+                with Try(self, price, call.body, queued_s) as this:
                     completion = await self.inner.complete(call)
                     this.usage = completion.usage
                     if this.usage is None:
@@ -138,9 +139,10 @@ class Trying:
             begun = False
             try:
                 price = self._price(call)
+                queued_s = None
                 if not self.gate.try_enter(price):
-                    call = await self._waited(call, price)
-                with Try(self, price, call.body) as this:
+                    call, queued_s = await self._waited(call, price)
+                with Try(self, price, call.body, queued_s) as this:
                     async with closing(self.inner.stream(call)) as chunks:
                         async for chunk in chunks:
                             begun = True
@@ -165,10 +167,11 @@ class Trying:
         rates = self.gate.rates
         return 0 if rates is None else rates.price(call.body)
 
-    async def _waited(self, call: Call, price: int) -> Call:
+    async def _waited(self, call: Call, price: int) -> tuple[Call, float]:
         deadline = Deadline.after(call.time_left_s, self.clock)
         await self.gate.wait(call.time_left_s, price)
-        return with_time_left(call, deadline)
+        waiting = with_time_left(call, deadline)
+        return waiting, call.time_left_s - waiting.time_left_s
 
     def _wait_s(self, error: BackendError, failures: int, deadline: Deadline) -> float | None:
         delay_s = self.policy.wait_s(error, failures, deadline.time_left_s(), self.rng)
@@ -181,12 +184,24 @@ class Try:
     A stream that is closed after its `finish_reason` is `ok`, before it `cancelled`.
     """
 
-    __slots__ = ("_body", "_by", "_finished", "_first_s", "_first_text_s", "_price", "_started_s", "texts", "usage")
+    __slots__ = (
+        "_body",
+        "_by",
+        "_finished",
+        "_first_s",
+        "_first_text_s",
+        "_price",
+        "_queued_s",
+        "_started_s",
+        "texts",
+        "usage",
+    )
 
-    def __init__(self, by: Trying, price: int, body: JsonObject) -> None:
+    def __init__(self, by: Trying, price: int, body: JsonObject, queued_s: float | None) -> None:
         self._by = by
         self._body = body
         self._price = price
+        self._queued_s = queued_s
         self._started_s = by.clock.monotonic_s()
         self._first_s: float | None = None
         self._first_text_s: float | None = None
@@ -223,7 +238,9 @@ class Try:
         ttft_ms = None if token_s is None else (token_s - self._started_s) * 1e3
         cost_usd = None if usage is None else by.cost_usd(usage)
         started_ms = (self._started_s - by.origin_s) * 1e3
-        by.report(Attempt(by.backend, self._outcome(error), latency_ms, ttft_ms, usage, cost_usd, started_ms))
+        queued_ms = None if self._queued_s is None else self._queued_s * 1e3
+        outcome = self._outcome(error)
+        by.report(Attempt(by.backend, outcome, latency_ms, ttft_ms, usage, cost_usd, started_ms, queued_ms))
 
     def _outcome(self, error: BaseException | None) -> AttemptOutcome:
         if error is None:

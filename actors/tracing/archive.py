@@ -16,7 +16,7 @@ from actors.tracing.usage import Account, Consumption
 
 DECISIONS_KEPT: Final = 10_000
 PRUNE_EVERY: Final = 1_000
-VERSION: Final = 2
+VERSION: Final = 3
 NO_OUTLOOKS: Final[Mapping[int, bytes]] = {}
 
 _SCHEMA: Final = (
@@ -33,12 +33,17 @@ _SCHEMA: Final = (
         saved_usd REAL NOT NULL,
         PRIMARY KEY (day, model, key)
     ) WITHOUT ROWID""",
+    "CREATE TABLE IF NOT EXISTS senders (name TEXT PRIMARY KEY, number INTEGER NOT NULL)",
     "CREATE TABLE IF NOT EXISTS outlooks (version INTEGER PRIMARY KEY, seq INTEGER NOT NULL, content BLOB NOT NULL)",
     "CREATE TABLE IF NOT EXISTS snapshots (name TEXT PRIMARY KEY, saved_at_s REAL NOT NULL, content TEXT NOT NULL)",
 )
 
 # The last one before the oldest batch stays: as long as nothing changes, later batches rest on it as well.
 _FORGET_OUTLOOKS: Final = "DELETE FROM outlooks WHERE version < (SELECT max(version) FROM outlooks WHERE seq < ?)"
+
+_FORGET_SENDERS: Final = (
+    "DELETE FROM senders WHERE rowid NOT IN (SELECT rowid FROM senders ORDER BY rowid DESC LIMIT 1000)"
+)
 
 
 class Archive:
@@ -59,6 +64,8 @@ class Archive:
             )
             self._prepare()
             batches = self._connection.execute("SELECT seq, records FROM batches ORDER BY seq").fetchall()
+            self._connection.execute(_FORGET_SENDERS)
+            self._counted: dict[str, int] = dict(self._connection.execute("SELECT name, number FROM senders"))
         except (OSError, sqlite3.Error) as error:
             raise TracerError(f"The tracer's file {path} cannot be used ({error}).") from None
         self._batch_of: OrderedDict[str, int] = OrderedDict()
@@ -70,17 +77,18 @@ class Archive:
         """Safe to call twice."""
         self._connection.close()
 
-    def knows(self, request_id: str) -> bool:
-        """Whether it is one of the last requests: a batch that was not acknowledged is sent again."""
-        return request_id in self._batch_of
+    def has_counted(self, sender: str, number: int) -> bool:
+        """Whether that batch of a sender is here: one that was not acknowledged is sent again."""
+        return number <= self._counted.get(sender, 0)
 
     def commit(
         self,
-        decisions: Sequence[tuple[str, JsonObject | None]],
+        decisions: Sequence[tuple[str, JsonObject]],
         accounts: Mapping[Account, Consumption],
+        told: tuple[str, int],
         outlooks: Mapping[int, bytes] = NO_OUTLOOKS,
     ) -> None:
-        """Writes finished requests and their accounts' new sums together, so that neither counts without the other.
+        """Writes records of requests, their accounts' new sums, and whose batch of which number it was, together.
 
         `outlooks`: what their routing tables let one expect, by version, unless that is here. A batch is one row: a
         row for each request would cost more than all the rest of what the tracer does with it.
@@ -88,6 +96,7 @@ class Archive:
         execute, execute_many = self._connection.execute, self._connection.executemany
         try:
             execute("BEGIN IMMEDIATE")
+            execute("INSERT OR REPLACE INTO senders VALUES (?, ?)", told)
             written = execute("INSERT INTO batches (records) VALUES (?)", (orjson.dumps(dict(decisions)),))
             execute_many(
                 "INSERT OR REPLACE INTO usage VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -108,16 +117,17 @@ class Archive:
         except sqlite3.Error as error:
             self._roll_back()
             raise TracerError(f"The tracer's file cannot be written ({error}).") from None
+        self._counted[told[0]] = told[1]
         self._batch_of.update((name, written.lastrowid or 0) for name, _ in decisions)
         self._forget_oldest()
 
     def decision(self, request_id: str) -> JsonObject | None:
-        """One of the last requests' records, `None` where it is unknown or was not sampled."""
+        """One of the last requests' records, `None` where it is unknown."""
         seq = self._batch_of.get(request_id)
         if seq is None:
             return None
         (records,) = self._connection.execute("SELECT records FROM batches WHERE seq = ?", (seq,)).fetchone()
-        found: JsonObject | None = orjson.loads(records)[request_id]
+        found: JsonObject | None = orjson.loads(records)[request_id]  # none in files of former releases
         return found
 
     def outlook(self, table_version: int) -> Outlook | None:

@@ -64,6 +64,7 @@ def _attempt(attempt: Attempt) -> JsonObject:
     used = attempt.usage
     return attempt.as_json() | {
         "started_ms": None if attempt.started_ms is None else round(attempt.started_ms, 3),
+        "queued_ms": None if attempt.queued_ms is None else round(attempt.queued_ms, 3),
         "ttft_ms": attempt.ttft_ms,
         "cost_usd": attempt.cost_usd,
         "usage": None if used is None else used.as_json() | {"estimated": used.estimated},

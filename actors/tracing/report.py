@@ -15,11 +15,17 @@ REQUEST: Final = Key("gateway", "request")
 OVERHEAD: Final = Key("gateway", "overhead")
 BACKEND_COMPONENT: Final = "backend"
 CALL: Final = "call"
+QUEUE: Final = "queue"
 
 
 def backend_key(backend: str) -> Key:
     """Where the upstream calls to one backend are summed up."""
     return Key(BACKEND_COMPONENT, CALL, backend)
+
+
+def queue_key(backend: str) -> Key:
+    """Where the waits for a slot are summed up, of those calls to one backend that had to wait."""
+    return Key(BACKEND_COMPONENT, QUEUE, backend)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from actors.protocol.messages import DecisionRecord, JsonObject
@@ -10,6 +11,7 @@ from actors.tracing.aggregates import OTHER
 
 MAX_ROWS_PER_DAY: Final = 10_000
 ANONYMOUS: Final = ""
+S_PER_DAY: Final = 86_400
 
 
 class Account(NamedTuple):
@@ -67,7 +69,12 @@ class Consumption:
 
 def day_of(moment_s: float) -> str:
     """The day of a moment (seconds since 1970) in UTC, as YYYY-MM-DD."""
-    return datetime.fromtimestamp(moment_s, UTC).date().isoformat()
+    return _day(int(moment_s // S_PER_DAY))
+
+
+@lru_cache(maxsize=16)
+def _day(number: int) -> str:
+    return datetime.fromtimestamp(number * S_PER_DAY, UTC).date().isoformat()
 
 
 class UsageBook:
@@ -83,16 +90,27 @@ class UsageBook:
 
     def add(self, request: DecisionRecord) -> Account:
         """Bills one request on the day on which it ended; the account that it was put on."""
-        day = day_of(request.finished_at_s)
-        rows = self._days.setdefault(day, {})
-        account = Account(day, request.model, request.key_name or ANONYMOUS)
-        used = rows.get(account)
-        if used is None:
-            if len(rows) >= self._max_rows:
-                account = Account(day, OTHER, OTHER)
-            used = rows.setdefault(account, Consumption())
-        used.count(request)
+        account = self._open(Account(day_of(request.finished_at_s), request.model, request.key_name or ANONYMOUS))
+        self[account].count(request)
         return account
+
+    def merge(self, account: Account, used: Consumption) -> Account:
+        """Bills what was summed up elsewhere; the account that it was put on."""
+        account = self._open(account)
+        self[account].add(used)
+        return account
+
+    def _open(self, account: Account) -> Account:
+        rows = self._days.setdefault(account.day, {})
+        if account not in rows:
+            if len(rows) >= self._max_rows:
+                account = Account(account.day, OTHER, OTHER)
+            rows.setdefault(account, Consumption())
+        return account
+
+    def accounts(self) -> dict[Account, Consumption]:
+        """Every account with its sums."""
+        return dict(self._rows())
 
     def __getitem__(self, account: Account) -> Consumption:
         return self._days[account.day][account]

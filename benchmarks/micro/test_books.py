@@ -15,12 +15,15 @@ from actors.edge.ledger import BATCH, Ledger
 from actors.optimizing.journal import Journal
 from actors.protocol.messages import DecisionRecord
 from actors.tracer import Tracer
+from actors.tracing.sums import Batch, Sums
 from benchmarks.micro.driving import finished, measured_anew, record
+from tests.support.batches import batch_of
 
 
 class NobodyReads:
     async def record_decisions(self, records: Sequence[DecisionRecord]) -> None: ...
-    async def trace(self, records: Sequence[DecisionRecord], dropped: int) -> None: ...
+    async def trace(self, batch: Batch) -> Sequence[str]:
+        return ()
 
 
 @pytest.fixture
@@ -34,6 +37,18 @@ def test_writing_into_the_ledger(benchmark: BenchmarkFixture) -> None:
     ledger, one = Ledger(NobodyReads()), record(1)
 
     assert benchmark(ledger.write, one) is None
+
+
+def test_adding_a_batch_up(benchmark: BenchmarkFixture, batches: Iterator[list[DecisionRecord]]) -> None:
+    sums = Sums()
+
+    def add(batch: list[DecisionRecord]) -> None:
+        for one in batch:
+            sums.add(one)
+
+    measured_anew(benchmark, add, lambda: (next(batches),), rounds=60)
+
+    assert sums
 
 
 def test_pickling_a_batch(benchmark: BenchmarkFixture, batches: Iterator[list[DecisionRecord]]) -> None:
@@ -51,7 +66,10 @@ def test_unpickling_a_batch(benchmark: BenchmarkFixture, batches: Iterator[list[
 def test_tracing_a_batch(benchmark: BenchmarkFixture, batches: Iterator[list[DecisionRecord]]) -> None:
     tracer = Tracer(end_self=lambda: None)
 
-    measured_anew(benchmark, lambda batch: finished(tracer.record(batch, (), 0)), lambda: (next(batches),), rounds=60)
+    def trace(batch: Batch) -> Sequence[str]:
+        return finished(tracer.record(batch))
+
+    measured_anew(benchmark, trace, lambda: (batch_of(next(batches)),), rounds=60)
 
     assert finished(tracer.measured())["instant"].error_rate_01 == 0.0
 

@@ -31,6 +31,7 @@ from actors.protocol.messages import (
 from actors.providers.scripted import Scripted
 from actors.routing.shares import Grant, Renewal
 from actors.routing.table import BackendRecord, Lease, ModelRecord, Price, RoutingTable
+from actors.tracing.sums import Batch
 
 BACKEND = ActorStatus("backend:a", "backend", "alive", 1, "node", 0, 1.0)
 SUPERVISOR = ActorStatus("supervisor", "supervisor", "alive", 2, "node", 0, 1.0)
@@ -75,8 +76,8 @@ class FakeLinks:
         self.renewed.append(backend)
         return Grant(renewal.held, 1.0, True)
 
-    async def trace(self, records: Sequence[DecisionRecord], dropped: int) -> None:
-        return None
+    async def trace(self, batch: Batch) -> Sequence[str]:
+        return ()
 
     async def feedback(self, feedback: Feedback) -> JsonObject:
         if feedback.request_id not in [record.request_id for record in self.records]:

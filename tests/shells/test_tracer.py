@@ -14,7 +14,9 @@ from actors.protocol.messages import Attempt, DecisionRecord, Usage
 from actors.protocol.outlook import Outlook, Prospect
 from actors.routing.table import Measured
 from actors.tracer import SLOWEST_KEPT, Tracer
+from actors.tracing.recorder import PerformanceTracer
 from actors.tracing.records import SpanRecord
+from tests.support.batches import batch_of
 
 
 def attempt(backend: str, outcome: str = "ok", latency_ms: float = 100.0) -> Attempt:
@@ -45,7 +47,7 @@ async def tracer(clock: ManualClock) -> AsyncIterator[Tracer]:
 
 
 async def test_requests_and_their_attempts_are_summed_up(tracer: Tracer) -> None:
-    await tracer.record([request("r1", attempt("a", "timeout"), attempt("b"))], [], 0)
+    await tracer.record(batch_of([request("r1", attempt("a", "timeout"), attempt("b"))]))
 
     report = await tracer.report()
 
@@ -59,7 +61,11 @@ async def test_requests_and_their_attempts_are_summed_up(tracer: Tracer) -> None
 
 
 async def test_spans_are_summed_up_as_operations(tracer: Tracer) -> None:
-    await tracer.record([], [SpanRecord("router", "choose", "ok", 0.5, 0.0, 1)], 0)
+    recorder = PerformanceTracer()
+    recorder.record(SpanRecord("router", "choose", "ok", 0.5, 0.0, 1))
+    operations = recorder.collect()
+    assert operations is not None
+    await tracer.note_operations(operations)
 
     (operation,) = (await tracer.report())["operations"]
 
@@ -67,8 +73,8 @@ async def test_spans_are_summed_up_as_operations(tracer: Tracer) -> None:
 
 
 async def test_what_senders_lost_is_reported(tracer: Tracer) -> None:
-    await tracer.record([], [], 3)
-    await tracer.record([], [], 4)
+    await tracer.record(batch_of(dropped=3))
+    await tracer.record(batch_of(dropped=4))
 
     assert (await tracer.report())["dropped_records"] == 7
     assert (await tracer.pulse()).gauges["dropped_records"] == 7
@@ -76,10 +82,9 @@ async def test_what_senders_lost_is_reported(tracer: Tracer) -> None:
 
 async def test_the_slowest_and_the_failed_are_named_newest_or_slowest_first(tracer: Tracer) -> None:
     for number in range(30):
-        await tracer.record([request(f"r{number}", latency_ms=float(number))], [], 0)
-    await tracer.record(
-        [request("bad", outcome="timeout"), request("gone", outcome="cancelled", latency_ms=1.0)], [], 0
-    )
+        await tracer.record(batch_of([request(f"r{number}", latency_ms=float(number))]))
+    gone = request("gone", outcome="cancelled", latency_ms=1.0)
+    await tracer.record(batch_of([request("bad", outcome="timeout"), gone]))
 
     report = await tracer.report()
 
@@ -88,16 +93,19 @@ async def test_the_slowest_and_the_failed_are_named_newest_or_slowest_first(trac
     assert [entry["request_id"] for entry in report["recent_failures"]] == ["bad"]
 
 
-async def test_recent_requests_come_newest_first(tracer: Tracer) -> None:
-    await tracer.record([request(f"r{number}") for number in range(5)], [], 0)
+async def test_a_record_that_a_replica_may_still_have_is_asked_for(tracer: Tracer, clock: ManualClock) -> None:
+    assert await tracer.explain("r1") is None
 
-    assert [record.request_id for record in await tracer.recent(2)] == ["r4", "r3"]
-    assert await tracer.recent(-1) == []
+    asked = await tracer.record(batch_of())
+    clock.advance(3.0)
+    await tracer.explain("r2")
+
+    assert (asked, await tracer.record(batch_of())) == (["r1"], ["r2"])
 
 
 async def test_backends_are_measured_for_the_router(tracer: Tracer) -> None:
-    await tracer.record([request(f"r{ms}", attempt("a", latency_ms=float(ms))) for ms in range(1, 100)], [], 0)
-    await tracer.record([request("r100", attempt("a", "timeout", 9000.0))], [], 0)
+    await tracer.record(batch_of([request(f"r{ms}", attempt("a", latency_ms=float(ms))) for ms in range(1, 100)]))
+    await tracer.record(batch_of([request("r100", attempt("a", "timeout", 9000.0))]))
 
     measured = (await tracer.measured())["a"]
 
@@ -107,7 +115,7 @@ async def test_backends_are_measured_for_the_router(tracer: Tracer) -> None:
 
 
 async def test_errors_are_soon_forgotten_and_latencies_later(tracer: Tracer, clock: ManualClock) -> None:
-    await tracer.record([request("r", attempt("a", "timeout"), attempt("a"))], [], 0)
+    await tracer.record(batch_of([request("r", attempt("a", "timeout"), attempt("a"))]))
     assert (await tracer.measured())["a"].error_rate_01 == 0.5
 
     clock.advance(120.0)
@@ -117,13 +125,13 @@ async def test_errors_are_soon_forgotten_and_latencies_later(tracer: Tracer, clo
 
 
 async def test_a_request_that_no_backend_would_take_is_not_held_against_it(tracer: Tracer) -> None:
-    await tracer.record([request("r", attempt("a", "context_length_exceeded"), attempt("a", "cancelled"))], [], 0)
+    await tracer.record(batch_of([request("r", attempt("a", "context_length_exceeded"), attempt("a", "cancelled"))]))
 
     assert (await tracer.measured())["a"].error_rate_01 == 0.0
 
 
 async def test_memory_is_bounded_whatever_names_come(tracer: Tracer) -> None:
-    await tracer.record([request(f"r{number}", attempt(f"b{number}")) for number in range(1000)], [], 0)
+    await tracer.record(batch_of([request(f"r{number}", attempt(f"b{number}")) for number in range(1000)]))
 
     report = await tracer.report()
 
@@ -144,11 +152,12 @@ async def test_without_a_supervisor_it_ends_itself(clock: ManualClock) -> None:
 
 async def test_nothing_is_lost_or_counted_twice_over_a_kill_in_the_middle(clock: ManualClock, tmp_path: Path) -> None:
     path, paid = tmp_path / "traces.db", replace(request("r1", attempt("a")), cost_usd=0.25, key_name="ann")
-    killed = Tracer(never_ends, clock, path)
-    await killed.record([paid], [], 0)
+    killed, unacknowledged = Tracer(never_ends, clock, path), batch_of([paid])
+    await killed.record(unacknowledged)
 
     tracer = Tracer(never_ends, clock, path)
-    await tracer.record([paid, replace(paid, request_id="r2")], [], 0)
+    await tracer.record(unacknowledged)
+    await tracer.record(batch_of([replace(paid, request_id="r2")]))
 
     assert (await tracer.usage())["keys"][0]["cost_usd"] == 0.5
     assert (await tracer.usage())["total"]["requests"] == 2
@@ -161,7 +170,7 @@ async def test_nothing_is_lost_or_counted_twice_over_a_kill_in_the_middle(clock:
 
 async def test_the_sums_of_a_tracer_that_stopped_are_those_of_the_next(clock: ManualClock, tmp_path: Path) -> None:
     first = Tracer(never_ends, clock, tmp_path / "traces.db")
-    await first.record([request("r1", attempt("a"))], [], 0)
+    await first.record(batch_of([request("r1", attempt("a"))]))
     await first.stop()
 
     second = Tracer(never_ends, clock, tmp_path / "traces.db")
@@ -173,8 +182,9 @@ async def test_the_sums_of_a_tracer_that_stopped_are_those_of_the_next(clock: Ma
 async def test_each_request_is_logged_once(clock: ManualClock, tmp_path: Path) -> None:
     tracer = Tracer(never_ends, clock, request_log=tmp_path / "requests.jsonl")
 
-    await tracer.record([request("r1"), request("r2")], [], 0)
-    await tracer.record([request("r2")], [], 0)
+    twice = batch_of([request("r1"), request("r2")])
+    await tracer.record(twice)
+    await tracer.record(twice)
 
     assert len((tmp_path / "requests.jsonl").read_text().splitlines()) == 2
 
@@ -183,7 +193,7 @@ async def test_a_sample_keeps_decisions_by_chance_and_failures_always(clock: Man
     tracer = Tracer(never_ends, clock, None, 0.25)
     ids = ["req_3fff", "req_4000"]
 
-    await tracer.record([request(name) for name in ids] + [request("req_ffff", outcome="timeout")], [], 0)
+    await tracer.record(batch_of([request(name) for name in ids] + [request("req_ffff", outcome="timeout")]))
 
     assert [await tracer.explain(name) is not None for name in (*ids, "req_ffff")] == [True, False, True]
     assert (await tracer.report())["requests"]["count"] == 3
@@ -193,7 +203,7 @@ async def test_an_unusable_file_does_not_keep_the_tracer_from_its_work(clock: Ma
     (tmp_path / "traces.db").mkdir()
     tracer = Tracer(never_ends, clock, tmp_path / "traces.db")
 
-    await tracer.record([request("r1")], [], 0)
+    await tracer.record(batch_of([request("r1")]))
 
     assert (await tracer.usage())["total"]["requests"] == 1
 
@@ -202,7 +212,7 @@ async def test_what_was_expected_when_it_was_decided_outlives_the_tracer(clock: 
     path, first, later = tmp_path / "traces.db", Prospect("closed", 1.0, 0.0, (1.0, 1.0)), Prospect("closed", 9.0, 0.5)
     tracer = Tracer(never_ends, clock, path)
     await tracer.note_outlook(Outlook(3, {"a": first}, {"team": ["a"]}))
-    await tracer.record([replace(request("r1", attempt("a")), table_version=4)], [], 0)
+    await tracer.record(batch_of([replace(request("r1", attempt("a")), table_version=4)]))
     await tracer.note_outlook(Outlook(5, {"a": later}, {"team": ["a"]}))
     await tracer.stop()
 
@@ -231,7 +241,7 @@ async def test_a_budget_that_runs_out_is_told_in_log_and_metrics(
 ) -> None:
     tracer = Tracer(never_ends, clock, budgets_usd={"key:ann": 1.0}, budget_alerts_01=[0.8, 1.0])
     paid = replace(request("r1", attempt("a")), cost_usd=0.85, key_name="ann", finished_at_s=clock.wall_s())
-    await tracer.record([paid], [], 0)
+    await tracer.record(batch_of([paid]))
 
     await tracer.lend("one", {})
     await tracer.lend("one", {})
@@ -245,6 +255,6 @@ async def test_a_budget_that_runs_out_is_told_in_log_and_metrics(
 
 async def test_the_report_tells_what_caches_have_saved(tracer: Tracer) -> None:
     hit = replace(request("r2"), strategy="cache", cost_usd=0.0, saved_usd=0.25)
-    await tracer.record([request("r1", attempt("a")), hit], [], 0)
+    await tracer.record(batch_of([request("r1", attempt("a")), hit]))
 
     assert (await tracer.report())["cache"] == {"hits": 1, "share_01": 0.5, "saved_usd": 0.25}

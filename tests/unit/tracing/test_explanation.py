@@ -30,6 +30,7 @@ def test_each_attempt_has_its_time_its_price_and_its_tokens() -> None:
             "outcome": "ok",
             "latency_ms": 98.0,
             "started_ms": 1.5,
+            "queued_ms": None,
             "ttft_ms": 10.0,
             "cost_usd": 0.25,
             "usage": {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4, "estimated": True},
