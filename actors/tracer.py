@@ -17,7 +17,7 @@ from actors.protocol.outlook import Outlook
 from actors.resilience.aggregator import ErrorAggregator
 from actors.routing.table import Measured
 from actors.tracing.aggregates import WINDOWS_S, Aggregates, Key
-from actors.tracing.archive import Archive
+from actors.tracing.archive import DECISIONS_KEPT, Archive
 from actors.tracing.expectations import with_expectations
 from actors.tracing.explanation import explanation
 from actors.tracing.histogram import Histogram
@@ -90,7 +90,7 @@ class Tracer:
         self._born_s = clock.monotonic_s()
         self._started_at_s = clock.wall_s()
         self._aggregates = Aggregates(clock)
-        self._archive = _opened(state)
+        self._archive = _opened(state, DECISIONS_KEPT * replicas)  # each tells its last ones in an order of its own
         self._usage = UsageBook(self._archive.usage())
         self._treasury = Treasury(budgets_usd, replicas, budget_alerts_01, clock)
         if saved := self._archive.saved(ALERTS):
@@ -311,12 +311,12 @@ class Tracer:
         return latency
 
 
-def _opened(state: Path | None) -> Archive:
+def _opened(state: Path | None, kept: int) -> Archive:
     try:
-        return Archive(state)
+        return Archive(state, kept)
     except TracerError as error:
         log.error("%s Nothing is kept beyond this process.", error)
-        return Archive()
+        return Archive(kept=kept)
 
 
 def _summary(request: DecisionRecord) -> JsonObject:

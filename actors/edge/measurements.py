@@ -28,7 +28,7 @@ class Measurements:
 
     The sums are complete and come every 0.1 s; one that was not acknowledged comes again, so that each counts once.
     Records of requests in which something went wrong, and of the slowest, come with them; of the others a few at a
-    time, and those that the tracer asks for. The last 10,000 that it has not got are kept here.
+    time, and those that the tracer asks for. Those of the last 10,000 requests that it has not got are kept here.
     """
 
     def __init__(self, tell: Tell, sender: str = "only", sample_01: float = 1.0, *, every_record: bool = False) -> None:
@@ -39,7 +39,8 @@ class Measurements:
         self._every_record = every_record
         self._sums = Sums()
         self._urgent: deque[DecisionRecord] = deque()
-        self._plain: OrderedDict[str, DecisionRecord] = OrderedDict()
+        self._plain: OrderedDict[str, tuple[int, DecisionRecord]] = OrderedDict()  # by id, each with its number
+        self._written = 0
         self._slowest_ms: list[float] = [0.0] * SLOWEST_KEPT
         self._dropped = 0
         self._number = 0
@@ -49,6 +50,7 @@ class Measurements:
     def write(self, record: DecisionRecord) -> None:
         """Takes note of a finished request."""
         self._sums.add(record)
+        self._written += 1
         if self._every_record or is_remarkable(record) or record.latency_ms > self._slowest_ms[0]:
             self._urgent.append(record)
             self._slowest_ms = sorted([*self._slowest_ms, record.latency_ms])[1:]
@@ -56,8 +58,8 @@ class Measurements:
                 self._urgent.popleft()
                 self._dropped += 1
         elif is_sampled(record, self._below):
-            self._plain[record.request_id] = record
-            if len(self._plain) > RECORDS_KEPT:
+            self._plain[record.request_id] = self._written, record
+            while next(iter(self._plain.values()))[0] <= self._written - RECORDS_KEPT:
                 self._plain.popitem(last=False)
 
     async def flush(self) -> bool:
@@ -79,8 +81,8 @@ class Measurements:
                 if wanted is None:
                     return False
                 for request_id in wanted:
-                    if (record := self._plain.pop(request_id, None)) is not None:
-                        self._urgent.append(record)
+                    if (found := self._plain.pop(request_id, None)) is not None:
+                        self._urgent.append(found[1])
                 if not (is_again or self._urgent):
                     break
         return True
@@ -88,7 +90,7 @@ class Measurements:
     def _batch(self) -> Batch:
         tallies, accounts = self._sums.take()
         records = [self._urgent.popleft() for _ in range(min(len(self._urgent), RECORDS_AT_ONCE * 4))]
-        records += [self._plain.popitem()[1] for _ in range(min(len(self._plain), RECORDS_AT_ONCE))]
+        records += [self._plain.popitem()[1][1] for _ in range(min(len(self._plain), RECORDS_AT_ONCE))]
         self._number += 1
         dropped, self._dropped = self._dropped, 0
         told = [record if record.ensemble is None else without_words(record) for record in records]
