@@ -1,0 +1,103 @@
+"""How good will each model's answer to this question be?"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actors.optimizing.question_features import Floats
+
+LANDMARKS: Final = 64
+WIDTH: Final = 0.3  # of the kernel: exp(-WIDTH * squared distance)
+ROUNDS: Final = 8
+SHARED_PRIOR: Final = 1.0  # judgements' worth of belief that questions are alike, in each direction
+OWN_PRIOR: Final = 3.0  # the same for a model being like the others
+LEVEL_PRIOR: Final = 2.0  # the same for a model's mean quality being that of all
+
+
+class Landmarks:
+    """Typical questions, found in the traffic itself without knowing how they were answered.
+
+    A question is described by how near it is to each (Gaussian kernel, Nyström's approximation), so that what is
+    linear in the description is curved in the features. Source: Williams and Seeger 2001,
+    https://proceedings.neurips.cc/paper/2000/hash/19de10adbaa1b2ee13f77f679fa1483a-Abstract.html
+    """
+
+    def __init__(self, centres: Floats) -> None:
+        self.centres = centres
+        values, vectors = np.linalg.eigh(_nearness(centres, centres))
+        self._whitening = vectors / np.sqrt(np.maximum(values, 0.0) + 1e-3)
+
+    @classmethod
+    def among(cls, features: Floats, seed: int = 0, count: int = LANDMARKS) -> "Landmarks":
+        """The centres of k-means clusters of questions, one row each; fewer where there are fewer questions."""
+        rng = np.random.default_rng(seed)
+        centres = features[rng.choice(len(features), min(count, len(features)), replace=False)]
+        for _ in range(ROUNDS):
+            nearest = _distances(features, centres).argmin(1)
+            centres = np.array(
+                [features[nearest == k].mean(0) if (nearest == k).any() else old for k, old in enumerate(centres)]
+            )
+        return cls(centres)
+
+    def describe(self, features: Floats) -> Floats:
+        """One row per question: 1, then its place among the landmarks."""
+        near = _nearness(features, self.centres) @ self._whitening
+        return np.hstack([np.ones((len(features), 1)), near])
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What is learned from. `described`: a row per question; `arm`: which model answered; `reward_01`: how good that
+    was; `weight_01`: how much it still counts. A question that several models answered comes once for each."""
+
+    described: Floats
+    arm: NDArray[np.int_]
+    reward_01: Floats
+    weight_01: Floats
+
+
+def fitted(judged: Judged, arms: int) -> Floats:
+    """Weights, one row per arm: times a described question they predict the reward.
+
+    Ridge regression in three layers, each fitted to what the layers before leave over: an arm's mean, how hard the
+    question is for all, how this arm differs. So what one arm shows of a question serves the others, and an arm of
+    which little is known is taken to be like them.
+    """
+    size = judged.described.shape[1]
+    mean = float(np.average(judged.reward_01, weights=judged.weight_01))
+    left = judged.reward_01 - mean
+    counts = np.bincount(judged.arm, judged.weight_01, arms)
+    shared, hard = np.zeros(size), np.zeros(len(left))
+    for _ in range(2):
+        levels = np.bincount(judged.arm, judged.weight_01 * (left - hard), arms) / (counts + LEVEL_PRIOR)
+        shared = _ridge(judged.described, left - levels[judged.arm], judged.weight_01, SHARED_PRIOR)
+        hard = judged.described @ shared
+    levels = np.bincount(judged.arm, judged.weight_01 * (left - hard), arms) / (counts + LEVEL_PRIOR)
+    weights = np.tile(shared, (arms, 1))
+    for arm in np.flatnonzero(counts):
+        own = judged.arm == arm
+        rest = (left - hard)[own] - levels[arm]
+        weights[arm] += _ridge(judged.described[own], rest, judged.weight_01[own], OWN_PRIOR)
+    weights[:, 0] += mean + levels
+    return weights
+
+
+def faded(ages: Floats, half_life: float) -> Floats:
+    """How much evidence still counts, 0..1, of an age in judgements."""
+    return np.asarray(0.5 ** (ages / half_life))
+
+
+def _ridge(rows: Floats, values: Floats, weight_01: Floats, prior: float) -> Floats:
+    weighted = rows.T * weight_01
+    return np.asarray(np.linalg.solve(weighted @ rows + prior * np.eye(rows.shape[1]), weighted @ values))
+
+
+def _distances(rows: Floats, centres: Floats) -> Floats:
+    """Squared, one row per row of `rows`, one column per centre."""
+    return np.asarray((rows**2).sum(1)[:, None] + (centres**2).sum(1)[None] - 2 * rows @ centres.T)
+
+
+def _nearness(rows: Floats, centres: Floats) -> Floats:
+    return np.asarray(np.exp(-WIDTH * _distances(rows, centres)))

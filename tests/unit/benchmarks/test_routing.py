@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+
+from benchmarks.routing import Scores, bandit, full_information, tf_idf, tradeoff
+
+
+def test_a_perfect_ranking_recovers_the_lead_first() -> None:
+    weak, strong = np.array([0.0, 0.0, 1.0, 1.0]), np.ones(4)
+
+    found = tradeoff(np.array([4.0, 3.0, 2.0, 1.0]), weak, strong)
+
+    # Recovered after 0, 1, ... calls: 0, 1/2, 1, 1, 1; by trapezoids (1/4 + 3/4 + 1 + 1) / 4.
+    assert (found.apgr, found.cpt_50, found.cpt_80) == pytest.approx((0.75, 0.25, 0.5))
+
+
+def test_a_word_that_is_everywhere_counts_least() -> None:
+    common_and_rare = tf_idf(["the cat", "the dog", "the sun"])[0]
+
+    assert np.linalg.norm(common_and_rare) == pytest.approx(1.0)
+    assert common_and_rare.max() > 0.9
+
+
+def test_full_information_finds_who_knows_what_and_no_way_beats_the_oracle() -> None:
+    rng = np.random.default_rng(0)
+    kind = rng.integers(0, 2, 240)
+    features = np.eye(2)[kind] + rng.normal(0, 0.05, (240, 2))
+    data = Scores(["a", "b"], features, features, np.ones(240), np.eye(2)[kind])
+
+    found = full_information(data, orders=2)
+
+    assert min(found["learned"]) > 0.3
+    assert max(max(gains) for gains in found.values()) <= max(found["oracle"])
+
+
+def test_a_bandit_that_sees_only_its_own_choices_settles_on_the_better_model() -> None:
+    from actors.optimizing.question_features import SIZE
+
+    scores_01 = np.tile([0.2, 0.9], (400, 1))
+    data = Scores(["a", "b"], np.zeros((400, SIZE)), np.zeros((400, 2)), np.ones(400), scores_01)
+
+    gained = bandit(data, orders=2)
+
+    assert gained[:, -100:].mean() > -0.05
