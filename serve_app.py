@@ -197,7 +197,12 @@ def members(config: Config, state_path: str, stage: Stage, edition: str) -> list
     sources = Sources(stage)
     return [
         Role(TRACER, "tracer", Tracer, tracer_arguments(config, state_path)),
-        Role(OPTIMIZER, "optimizer", Optimizer, (Path(state_path), list(config.backends), end_self)),
+        Role(
+            OPTIMIZER,
+            "optimizer",
+            Optimizer,
+            (Path(state_path), list(config.backends), end_self, config.optimizer.enabled),
+        ),
         Role(ROUTER, "router", Router, (tables.backends, tables.models, sources, end_self, tables.edition)),
         *(
             Role(

@@ -13,10 +13,12 @@ from actors.edge.vitals import Vitals
 from actors.ensembling.extraction import final_answer
 from actors.optimizing.journal import OUTCOMES_KEPT, Journal, JournalDamaged, Receipt
 from actors.optimizing.lessons import Lessons, ballots_written, trust_json
+from actors.optimizing.rating import LATEST, rated, ratings_json
 from actors.optimizing.weights import UNKNOWN_TASK, EqualWeights, WeightPolicy
 from actors.protocol.clock import SYSTEM_CLOCK, Clock
 from actors.protocol.errors import LLMError, NotFound, OptimizerError, Overloaded, Unprocessable
 from actors.protocol.messages import DecisionRecord, Feedback, JsonObject, Pulse
+from actors.protocol.ratings import Rating
 from actors.protocol.trust import Trust
 from actors.tracing.spans import trace_operations
 
@@ -56,6 +58,7 @@ class Optimizer:
         state_path: Path,
         backends: Sequence[str],
         end_self: Callable[[], None],
+        learns: bool = True,
         clock: Clock = SYSTEM_CLOCK,
         policy: WeightPolicy | None = None,
         patience_s: float = PATIENCE_S,
@@ -67,6 +70,9 @@ class Optimizer:
         self._clock = clock
         self._policy = policy or EqualWeights()
         self._patience_s = patience_s
+        self._learns = learns
+        self._ratings: Mapping[str, Mapping[str, Rating]] | None = None  # worked out when asked for
+        self._judged = 0
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
         self._journal: Journal | None = None
         self._fault: str | None = None
@@ -110,6 +116,8 @@ class Optimizer:
         receipt = await self._submit(feedback=feedback)
         if receipt == "unknown_request":
             raise _not_found(feedback.request_id)
+        self._judged += 1
+        self._ratings = None
         if receipt == "new":
             self._lessons.judge(feedback)
         elif receipt == "replaced":  # what was learned cannot be unlearned singly
@@ -122,12 +130,26 @@ class Optimizer:
 
     async def trust(self) -> Mapping[str, Mapping[str, Trust]]:
         """Per ensemble and task type: what feedback taught about its members."""
-        return self._lessons.trust()
+        return self._lessons.trust() if self._learns else {}
+
+    async def ratings(self) -> Mapping[str, Mapping[str, Rating]]:
+        """Per task type and for `any`: how good each backend's answers were. Raises `OptimizerError`."""
+        if not self._learns:
+            return {}
+        if self._ratings is None:
+            judged = self._judged
+            found = await self._in_thread(self._read_ratings)
+            if judged != self._judged:
+                return found  # and read again when next asked for
+            self._ratings = found
+        return self._ratings
 
     async def report(self) -> JsonObject:
         """What `/api/optimizer` shows. Raises `OptimizerError` when the journal cannot be read."""
         report = await self._in_thread(self._read_report)
-        return report | {"learned": {"weights": await self.weights(), "trust": trust_json(self._lessons.trust())}}
+        learned: JsonObject = {"weights": await self.weights(), "trust": trust_json(self._lessons.trust())}
+        learned["ratings"] = ratings_json(await self.ratings())
+        return report | {"learned": learned}
 
     async def pulse(self) -> Pulse:
         """The answer to a probe: unhealthy, with the reason, while the journal cannot be used."""
@@ -281,6 +303,9 @@ class Optimizer:
         for record, feedback in self._journal.judged():
             lessons.judge(feedback, ballots_written(record))
         self._lessons = lessons
+
+    def _read_ratings(self) -> Mapping[str, Mapping[str, Rating]]:
+        return rated(self._opened().verdicts(LATEST))
 
     def _close(self) -> None:
         if self._journal is not None:

@@ -222,6 +222,7 @@ class Orchestrator:
             cost_usd=scene.cost_usd,
             ensemble=scene.report,
             excluded=tuple(scene.excluded.items()),
+            propensity_01=scene.propensity_01,
             key_name=request.key_name,
             table_version=scene.table.version,
             unclosed=scene.table.unclosed,

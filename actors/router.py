@@ -12,6 +12,7 @@ from actors.protocol.clock import SYSTEM_CLOCK, Clock
 from actors.protocol.errors import LLMError
 from actors.protocol.messages import Pulse
 from actors.protocol.outlook import Outlook
+from actors.protocol.ratings import Rating
 from actors.protocol.trust import Trust
 from actors.resilience.error_handler import ErrorContext
 from actors.routing.outlook import outlook_of
@@ -32,6 +33,7 @@ class Sources(Protocol):
     async def measured(self) -> Mapping[str, Measured]: ...
     async def weights(self) -> Mapping[str, Mapping[str, float]]: ...
     async def trust(self) -> Mapping[str, Mapping[str, Trust]]: ...
+    async def ratings(self) -> Mapping[str, Mapping[str, Rating]]: ...
     async def lease(self, backend: str) -> Lease: ...
     async def supervisor_pulse(self, patience_s: float) -> Pulse: ...
     def replace_supervisor(self, last: Pulse | None) -> None: ...
@@ -142,11 +144,12 @@ class Router:
     async def refresh(self) -> None:
         """Publishes what was measured and learned since, and the leases of backends that have come up."""
         measured: Mapping[str, Measured] = {}
-        weights, trust = self._table.weights, self._table.trust
+        weights, trust, ratings = self._table.weights, self._table.trust, self._table.ratings
         try:
             measured = await self._sources.measured()
             weights = await self._sources.weights()
             trust = await self._sources.trust()
+            ratings = await self._sources.ratings()
         except LLMError as error:  # the last table stays good
             log.debug("the table keeps its measurements: %s", error)
 
@@ -155,7 +158,7 @@ class Router:
                 name: replace(record, measured=measured.get(name, record.measured))
                 for name, record in table.backends.items()
             }
-            return replace(table, backends=backends, weights=weights, trust=trust)
+            return replace(table, backends=backends, weights=weights, trust=trust, ratings=ratings)
 
         await self._publish(changed)
         if self._unleased:

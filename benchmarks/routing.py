@@ -228,8 +228,9 @@ def main() -> None:
     windows = np.convolve(gained.mean(0), np.full(WINDOW, 1 / WINDOW), "valid")[SETTLED:]
     quarter = gained[:, -len(data.features) // 4 :].mean(1)
     console.print(f"bandit feedback: {interval(quarter)} in the last quarter; worst window {100 * windows.min():+.2f}")
-    verdict = "beats" if quarter.mean() > 0 else "does NOT beat"
-    console.print(f"The learned policy {verdict} the best single model.")
+    is_shown = quarter.mean() > 1.96 * quarter.std(ddof=1) / np.sqrt(len(quarter))
+    verdict = "beats" if is_shown else "is NOT shown to beat"
+    console.print(f"The policy learned from bandit feedback {verdict} the best single model.")
     if given.png:
         plot(gained, given.png)
 

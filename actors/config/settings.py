@@ -109,6 +109,7 @@ class ModelConfig(Section):
     callers together may spend on it. `staged`: an ensemble asks so many members at a time, and no more once those
     agree. `samples`: how often self_consistency asks each member. `verifier`: `tests` lets best_of_n run the code of
     answers on the examples that the question gives.
+    `explore_share_01`: of the requests of a learned model, at most so many go to others than the best rated member.
     """
 
     strategy: str = "failover"
@@ -125,6 +126,7 @@ class ModelConfig(Section):
     budget_usd_per_day: Dollars | None = None
     staged: Whole | None = Field(None, ge=1, le=10_000)
     samples: Whole = Field(5, ge=2, le=100)
+    explore_share_01: Share = 0.1
     verifier: str | None = None
 
     @field_validator("strategy")

@@ -23,6 +23,7 @@ from actors.protocol.messages import (
     Pulse,
 )
 from actors.protocol.outlook import Outlook
+from actors.protocol.ratings import Rating
 from actors.protocol.sending import Packed
 from actors.protocol.trust import Trust
 from actors.routing.shares import Grant, Renewal
@@ -134,6 +135,10 @@ class OptimizerPort(Remote):
     async def trust(self) -> Mapping[str, Mapping[str, Trust]]:
         trust: Mapping[str, Mapping[str, Trust]] = await self.call("trust")
         return trust
+
+    async def ratings(self) -> Mapping[str, Mapping[str, Rating]]:
+        ratings: Mapping[str, Mapping[str, Rating]] = await self.call("ratings")
+        return ratings
 
     async def report(self) -> JsonObject:
         report: JsonObject = await self.call("report")

@@ -26,6 +26,7 @@ from actors.edge.vitals import this_machine
 from actors.protocol.errors import LLMError, SupervisorError
 from actors.protocol.messages import Pulse, Role
 from actors.protocol.outlook import Outlook
+from actors.protocol.ratings import Rating
 from actors.protocol.trust import Trust
 from actors.routing.table import BreakerState, Lease, Measured
 
@@ -124,6 +125,9 @@ class Sources:
 
     async def trust(self) -> Mapping[str, Mapping[str, Trust]]:
         return await OptimizerPort(self.stage.namespace).trust()
+
+    async def ratings(self) -> Mapping[str, Mapping[str, Rating]]:
+        return await OptimizerPort(self.stage.namespace).ratings()
 
     async def lease(self, backend: str) -> Lease:
         lease: Lease = await Remote(backend_actor(backend), self.stage.namespace).call("lease")

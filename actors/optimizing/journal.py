@@ -11,6 +11,7 @@ from typing import Final, Literal
 import orjson
 
 from actors.optimizing.outcome_json import outcome_json
+from actors.optimizing.rating import Verdict
 from actors.optimizing.schema import NewerFile, connect, is_corruption, is_sound, migrate, set_aside
 from actors.protocol.clock import SYSTEM_CLOCK, Clock
 from actors.protocol.errors import OptimizerError
@@ -136,6 +137,16 @@ class Journal:
                 (orjson.loads(row[0]), Feedback(row[1], None if row[2] is None else bool(row[2]), *row[3:]))
                 for row in rows
             ]
+
+    def verdicts(self, most: int) -> list[Verdict]:
+        """The latest judgements in force on an answer's quality, newest first; a score counts before right or wrong."""
+        with self._translated():
+            rows = self._connection.execute(
+                "SELECT task_type, backend, COALESCE(score_01, correct) FROM feedback WHERE replaced = 0"
+                " AND backend != '' AND COALESCE(score_01, correct) IS NOT NULL ORDER BY seq DESC LIMIT ?",
+                (most,),
+            )
+            return [Verdict(row[0], row[1], float(row[2])) for row in rows]
 
     def totals(self) -> list[OutcomeTotal]:
         """Sums per arm, in alphabetical order."""

@@ -6,9 +6,9 @@ from typing import Final
 import numpy as np
 
 from actors.optimizing.change_detection import ChangeDetector
-from actors.optimizing.exploration import EXPLORE_SHARE_01, propensities
 from actors.optimizing.quality_learner import Judged, Landmarks, faded, fitted
 from actors.optimizing.question_features import SIZE, Floats
+from actors.protocol.ratings import EXPLORE_SHARE_01, propensities
 
 KEPT: Final = 10_000
 FIRST_LANDMARKS: Final = 128  # judgements; found anew whenever there are four times as many
@@ -49,7 +49,8 @@ class QuestionRouter:
             explored = self._explore_share_01 * np.full(len(self.arms), 1.0 / len(self.arms))
             explored[0] += 1.0 - self._explore_share_01
             return np.asarray(explored)
-        return propensities(self.predicted_01(features), self.judgements, self._explore_share_01)
+        predicted_01 = self.predicted_01(features).tolist()
+        return np.array(propensities(predicted_01, self.judgements, self._explore_share_01))
 
     def learn(self, features: Floats, arm: int, reward_01: float) -> None:
         """Takes a judgement. What was known of an arm that has changed is forgotten."""

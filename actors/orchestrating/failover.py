@@ -32,6 +32,8 @@ class FailoverHandler:
         self._view = view
         with trace_block("router", "order"):
             self._members: Sequence[str] = order(model, scene.table, view)
+        if model.strategy == "learned":
+            scene.propensity_01 = view.propensity_01
         self._postponed: dict[str, float] = {}
         self._worst: Failure | None = None
         self.wait_s = 0.0

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from actors.protocol.errors import LLMRouterError
+from actors.protocol.ratings import ANY_TASK, UNRATED, Rating, propensities
 from actors.routing.table import BackendRecord, ModelRecord, RoutingTable
 
 
@@ -18,12 +19,14 @@ class LocalView:
     """What one replica knows beyond the table: its random source, whose turn it is, and its own calls under way.
 
     `resting`: backends that asked to be left alone -> until when, on the monotonic clock in seconds.
+    `propensity_01`: with which probability a learned order began as the last one did.
     """
 
     rng: random.Random
     turns: dict[str, int] = field(default_factory=dict)
     in_flight: Mapping[str, int] = field(default_factory=dict)
     resting: dict[str, float] = field(default_factory=dict)
+    propensity_01: float = 1.0
 
     def next_turn(self, model: str) -> int:
         turn = self.turns.get(model, 0)
@@ -113,6 +116,24 @@ def cheapest(model: ModelRecord, table: RoutingTable, view: LocalView) -> list[s
     return list(_once_per_table("cheapest", model, table, _by_price))
 
 
+def learned(model: ModelRecord, table: RoutingTable, view: LocalView) -> list[str]:
+    """The best rated first, or now and then another, so that more is learned; the rest by rating, ties as given."""
+    members = _candidates(model, table)
+    known = table.ratings.get(ANY_TASK, {})
+
+    def rating(name: str) -> Rating:
+        leaves = (name,) if name in table.backends else table.leaves(name)
+        return max((known.get(leaf, UNRATED) for leaf in leaves), key=lambda one: one.quality_01)
+
+    ratings = {name: rating(name) for name in members}
+    judgements = sum(one.judgements for one in ratings.values())
+    chances = propensities([one.quality_01 for one in ratings.values()], judgements, model.explore_share_01)
+    chosen = view.rng.choices(range(len(members)), chances)[0]
+    view.propensity_01 = chances[chosen]
+    first = members[chosen]
+    return sorted(members, key=lambda name: (name != first, -ratings[name].quality_01))
+
+
 STRATEGIES: Mapping[str, Strategy] = {
     "failover": in_given_order,
     "weighted": by_weight,
@@ -120,6 +141,7 @@ STRATEGIES: Mapping[str, Strategy] = {
     "least_busy": least_busy,
     "fastest": fastest,
     "cheapest": cheapest,
+    "learned": learned,
 }
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from actors.protocol.errors import UnknownModel
+from actors.protocol.ratings import Rating
 from actors.protocol.sending import Sendable
 from actors.protocol.trust import Trust
 from actors.routing.shares import Allowance
@@ -133,6 +134,7 @@ class ModelRecord(Sendable):
     hedge_share_01: float = 0.0
     staged: int | None = None
     samples: int = 5
+    explore_share_01: float = 0.1
     verifier: str | None = None
 
     @property
@@ -170,7 +172,8 @@ class Derived:
 @dataclass(frozen=True, slots=True)
 class RoutingTable:
     """Everything a replica needs to decide alone. `weights`: per task type, per backend, at least 0.
-    `trust`: per ensemble, per task type, what feedback taught about its members.
+    `trust`: per ensemble, per task type, what feedback taught about its members. `ratings`: per task
+    type, per backend, how good its answers were.
 
     `draining`: the gateway is about to stop; running requests finish, new ones are refused. `edition`: which
     deployment it belongs to; a replica uses no table of another one.
@@ -183,12 +186,14 @@ class RoutingTable:
     draining: bool = False
     edition: str = ""
     trust: Mapping[str, Mapping[str, Trust]] = field(default_factory=dict)
+    ratings: Mapping[str, Mapping[str, Rating]] = field(default_factory=dict)
     derived: Derived = field(default_factory=Derived, init=False, repr=False, compare=False)
 
     def __reduce__(self) -> "tuple[Callable[[bytes], RoutingTable], tuple[bytes]]":
         # One table goes to every replica, and of 1,000 rows it takes milliseconds to pickle.
         if self.derived.pickled is None:
-            rows = (self.version, self.backends, self.models, self.weights, self.draining, self.edition, self.trust)
+            learned = (self.weights, self.draining, self.edition, self.trust, self.ratings)
+            rows = (self.version, self.backends, self.models, *learned)
             self.derived.pickled = pickle.dumps(rows, pickle.HIGHEST_PROTOCOL)
         return _unpickled, (self.derived.pickled,)
 

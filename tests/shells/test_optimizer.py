@@ -259,7 +259,7 @@ async def test_a_sender_that_gives_up_does_not_disturb_the_writer(optimizer: Opt
 
 async def test_without_a_supervisor_it_ends_itself(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     clock, ended = ManualClock(), asyncio.Event()
-    optimizer = Optimizer(path, ["a"], ended.set, clock)
+    optimizer = Optimizer(path, ["a"], ended.set, clock=clock)
     clock.advance(61.0)
 
     with caplog.at_level(logging.WARNING):
@@ -269,3 +269,30 @@ async def test_without_a_supervisor_it_ends_itself(path: Path, caplog: pytest.Lo
     assert "no supervisor" in caplog.text
     with pytest.raises(LLMError):
         await optimizer.record([outcome("r1")])
+
+
+async def test_judgements_become_ratings_and_a_changed_mind_replaces_the_first(optimizer: Optimizer) -> None:
+    await optimizer.record([outcome("r1", "math"), outcome("r2", "math")])
+    await optimizer.feedback(Feedback("r1", correct=True))
+    await optimizer.feedback(Feedback("r2", score_01=0.0))
+    mixed = await optimizer.ratings()
+
+    await optimizer.feedback(Feedback("r1", correct=False))
+    bad = await optimizer.ratings()
+
+    (backend,) = mixed["any"]
+    assert mixed["any"][backend].quality_01 == pytest.approx(0.5, abs=0.001)
+    assert bad["any"][backend].quality_01 == pytest.approx(0.25, abs=0.001)  # (0 + 1) / (2 + 2)
+    assert "math" in (await optimizer.report())["learned"]["ratings"]
+
+
+async def test_an_optimizer_that_shall_not_learn_keeps_feedback_but_publishes_nothing(path: Path) -> None:
+    optimizer = Optimizer(path, ["a"], never_ends, learns=False)
+    await optimizer.start()
+    await optimizer.record([outcome("r1", "code")])
+
+    await optimizer.feedback(Feedback("r1", correct=True))
+
+    assert (await optimizer.ratings(), await optimizer.trust()) == ({}, {})
+    assert await acknowledged(optimizer) == 1
+    await optimizer.stop()

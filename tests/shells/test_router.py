@@ -10,6 +10,7 @@ from actors.protocol.clock import ManualClock
 from actors.protocol.errors import SupervisorError, UnknownModel
 from actors.protocol.messages import Pulse
 from actors.protocol.outlook import Outlook
+from actors.protocol.ratings import Rating
 from actors.protocol.trust import Trust
 from actors.router import Router
 from actors.routing.table import BackendRecord, Lease, Measured, ModelRecord
@@ -35,6 +36,9 @@ class FakeSources:
 
     async def trust(self) -> Mapping[str, Mapping[str, Trust]]:
         return {"panel": {"unknown": Trust({"net": 2.0, "local": 0.5}, 0.1, 7)}}
+
+    async def ratings(self) -> Mapping[str, Mapping[str, Rating]]:
+        return {"any": {"net": Rating(0.75, 10.0)}}
 
     async def lease(self, backend: str) -> Lease:
         self.leases_asked.append(backend)
@@ -84,6 +88,7 @@ async def test_a_refresh_collects_leases_and_weights(router: Router) -> None:
     assert table.backends["net"].lease == Lease("http://127.0.0.1:1/v1", "sk-secret")
     assert table.backends["local"].direct_lease is None
     assert table.weights == {"unknown": {"net": 0.5, "local": 0.5}}
+    assert table.ratings["any"]["net"].quality_01 == 0.75
     assert table.trust["panel"]["unknown"].weights == {"net": 2.0, "local": 0.5}
 
 

@@ -58,7 +58,7 @@ cache: {ttl_s: 0}
         "c.yaml:6:3: backends.net: 'base_url' is missing",
         "c.yaml:6:34: backends.net.model: must be text; found false; put it in quotes",
         "c.yaml:8:20: models.fast.strategy: 'failovr' is not a known strategy; available: 'failover', 'weighted', "
-        "'round_robin', 'least_busy', 'fastest', 'cheapest', 'ensemble', 'cascade', 'pipeline'; "
+        "'round_robin', 'least_busy', 'fastest', 'cheapest', 'learned', 'ensemble', 'cascade', 'pipeline'; "
         "did you mean 'failover'?",
         "c.yaml:8:45: models.fast.members[1]: no backend or model is called 'qwn'; did you mean 'qwen'?",
         "c.yaml:8:59: models.fast.quorum: must be at most 2, the number of members; found 5",
@@ -72,7 +72,6 @@ cache: {ttl_s: 0}
 @pytest.mark.parametrize(
     ("line", "path"),
     [
-        ("models: {m: {members: [qwen], strategy: learned}}", "models.m.strategy"),
         ("optimizer: {rewrite: shadow}", "optimizer.rewrite"),
     ],
 )

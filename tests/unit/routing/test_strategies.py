@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from actors.protocol.errors import LLMRouterError
+from actors.protocol.ratings import Rating
 from actors.routing.strategies import STRATEGIES, LocalView, best_backend, order, rested_first
 from actors.routing.table import BackendRecord, BreakerState, Measured, ModelRecord, Price, RoutingTable
 
@@ -146,3 +147,33 @@ def test_members_that_rest_come_last_and_the_soonest_back_first() -> None:
     assert list(rested_first(["a", "b", "c"], three, resting, now_s=10.0)) == ["b", "c", "a"]
     assert list(rested_first(["a", "b", "c"], three, resting, now_s=20.0)) == ["a", "b", "c"]
     assert resting.resting == {}
+
+
+def rated(explore_share_01: float, **quality_01: float) -> RoutingTable:
+    known = table("learned", **{name: backend(name) for name in quality_01})
+    model = replace(known.models["m"], explore_share_01=explore_share_01)
+    ratings = {name: Rating(quality, 100.0) for name, quality in quality_01.items()}
+    return replace(known, models={"m": model}, ratings={"any": ratings})
+
+
+def test_learned_without_exploration_goes_by_rating() -> None:
+    with_view = view()
+
+    assert ordered(rated(0.0, a=0.3, b=0.9, c=0.6), with_view) == ["b", "c", "a"]
+    assert with_view.propensity_01 == 1.0
+
+
+def test_learned_keeps_the_given_order_among_those_that_nobody_judged() -> None:
+    both = table("learned", a=backend("a"), b=backend("b"))
+    unexplored = replace(both.models["m"], explore_share_01=0.0)
+
+    assert ordered(replace(both, models={"m": unexplored})) == ["a", "b"]
+
+
+def test_learned_tries_others_as_often_as_it_says() -> None:
+    with_view, known = view(), rated(0.2, a=0.5, b=0.5)
+
+    firsts = Counter((ordered(known, with_view)[0], round(with_view.propensity_01, 3)) for _ in range(1000))
+
+    assert set(firsts) == {("a", 0.8), ("b", 0.2)}
+    assert 150 < firsts["b", 0.2] < 250  # four standard deviations

@@ -1,0 +1,50 @@
+"""How good are each backend's answers, for each type of task, as feedback has it lately?"""
+
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
+
+from actors.protocol.messages import JsonObject
+from actors.protocol.ratings import ANY_TASK, UNRATED, Rating
+
+LATEST: Final = 2_000
+HALF_LIFE: Final = 500.0  # judgements after which one counts half
+PRIOR: Final = 2.0  # judgements' worth of belief in a quality of 0.5
+
+
+class Verdict(NamedTuple):
+    """One judgement in force. `reward_01`: higher is better."""
+
+    task_type: str
+    backend: str
+    reward_01: float
+
+
+def rated(verdicts: Iterable[Verdict]) -> dict[str, dict[str, Rating]]:
+    """Per type of task, and for `ANY_TASK`, a rating for each backend that was judged. The newest comes first."""
+    sums: dict[tuple[str, str], tuple[float, float]] = {}
+    for age, verdict in enumerate(verdicts):
+        counts = 0.5 ** (age / HALF_LIFE)
+        for task in (verdict.task_type, ANY_TASK):
+            good, all_ = sums.get((task, verdict.backend), (0.0, 0.0))
+            sums[task, verdict.backend] = good + counts * verdict.reward_01, all_ + counts
+    found: dict[str, dict[str, Rating]] = {}
+    for (task, backend), (good, all_) in sorted(sums.items()):
+        quality_01 = (good + PRIOR * UNRATED.quality_01) / (all_ + PRIOR)
+        found.setdefault(task, {})[backend] = Rating(quality_01, all_)
+    return found
+
+
+def ratings_json(ratings: Mapping[str, Mapping[str, Rating]]) -> JsonObject:
+    """For reports: quality with its 95 % interval, and how much feedback is behind it, old one counting less."""
+    return {
+        task: {
+            backend: {
+                "quality_01": round(one.quality_01, 4),
+                "low_01": round(max(0.0, one.quality_01 - one.reach_01), 4),
+                "high_01": round(min(1.0, one.quality_01 + one.reach_01), 4),
+                "judgements": round(one.judgements, 1),
+            }
+            for backend, one in backends.items()
+        }
+        for task, backends in ratings.items()
+    }

@@ -1,0 +1,53 @@
+"""How good were a backend's answers, and how often shall each of several be asked to find out more?"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from actors.protocol.sending import Sendable
+
+ANY_TASK: Final = "any"
+"""Stands for all types of task together."""
+
+EXPLORE_SHARE_01: Final = 0.3
+TRUST_IN_GAPS: Final = 50.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rating(Sendable):
+    """The mean quality of a backend's answers, higher is better, and how many judgements' worth it rests on."""
+
+    quality_01: float
+    judgements: float
+
+    @property
+    def reach_01(self) -> float:
+        """Half the width of an interval that holds the true mean with a probability of about 95 %.
+
+        Source: normal approximation of a beta posterior, https://en.wikipedia.org/wiki/Beta_distribution
+        """
+        return 1.96 * math.sqrt(self.quality_01 * (1.0 - self.quality_01) / (self.judgements + 3.0))
+
+
+UNRATED: Final = Rating(0.5, 0.0)
+
+
+def propensities(
+    predicted_01: Sequence[float], judgements: float, explore_share_01: float = EXPLORE_SHARE_01
+) -> list[float]:
+    """With which probability each arm is chosen; they sum to 1, and can be logged as they are.
+
+    The best arm gets what the others leave; each of those gets less the worse it is predicted to be, and the more
+    judgements stand behind that. Together they never get more than `explore_share_01`; 0 chooses the best arm always.
+    Source: inverse gap weighting, Foster and Rakhlin 2020, https://arxiv.org/abs/2002.04926
+    """
+    best = max(range(len(predicted_01)), key=predicted_01.__getitem__)
+    trust = TRUST_IN_GAPS * math.sqrt(max(1.0, judgements))
+    chances = [1.0 / (len(predicted_01) + trust * (predicted_01[best] - one)) for one in predicted_01]
+    chances[best] = 0.0
+    explored = sum(chances)
+    if explored > explore_share_01:
+        chances = [chance * explore_share_01 / explored for chance in chances]
+    chances[best] = 1.0 - sum(chances)
+    return chances
