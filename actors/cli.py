@@ -134,6 +134,20 @@ def report(
 
 
 @app.command()
+def optimizer(url: Url = DEFAULT_URL, api_key: Key = None, as_json: AsJson = False) -> None:
+    """What feedback has taught about each backend, and how much was recorded."""
+    from actors.edge.http_client import GatewayClient
+    from actors.edge.screens import optimizer_tables
+
+    with GatewayClient(url, api_key) as gateway:
+        told = gateway.get("/api/optimizer")
+    if as_json:
+        stdout.print_json(data=told)
+    else:
+        stdout.print(*optimizer_tables(told), sep="\n")
+
+
+@app.command()
 def usage(
     day: Annotated[str | None, typer.Option(help="Of this day alone (YYYY-MM-DD, UTC).")] = None,
     url: Url = DEFAULT_URL,

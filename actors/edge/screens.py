@@ -76,6 +76,20 @@ def errors_table(errors: JsonObject) -> Table:
     return table
 
 
+def optimizer_tables(told: JsonObject) -> list[Table]:
+    """Ratings by type of task with their 95 % intervals, and the outcomes of each way to answer."""
+    ratings = _table("Ratings", "task", "backend", "quality", "from", "to", "judgements")
+    for task, backends in told["learned"]["ratings"].items():
+        for backend, one in backends.items():
+            bounds = (f"{one[key]:.3f}" for key in ("quality_01", "low_01", "high_01"))
+            ratings.add_row(task, backend, *bounds, f"{one['judgements']:.0f}")
+    arms = _table("Outcomes", "task", "backend", "strategy", "pattern", "count", "ok", "right", "wrong")
+    for arm in told["outcomes"]["arms"]:
+        keys = ("task_type", "backend", "strategy", "pattern", "count", "ok", "correct", "incorrect")
+        arms.add_row(*(_text(arm[key]) for key in keys))
+    return [ratings, arms]
+
+
 def usage_tables(usage: JsonObject) -> list[Table]:
     """Requests, tokens and cost by model, key and day."""
     tables = []

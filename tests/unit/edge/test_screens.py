@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from actors.edge.screens import explanation_tables, report_tables, usage_tables
+from actors.edge.screens import explanation_tables, optimizer_tables, report_tables, usage_tables
 from actors.protocol.messages import JsonObject
 from tests.support.api_page import examples
 
@@ -60,3 +60,19 @@ def test_the_report_shows_the_quality_of_answers() -> None:
     looked_at = {"backend": "a", "scored": 9, "mean_01": 0.9, "recent_01": 0.75, "changes": 1, "flaws": {"refused": 2}}
 
     assert "refused: 2" in shown(report_tables({"backends": [], "operations": [], "quality": [looked_at]}))
+
+
+def test_ratings_are_shown_with_their_interval() -> None:
+    rating = {"quality_01": 0.75, "low_01": 0.5, "high_01": 0.9, "judgements": 12.4}
+    told = {"learned": {"ratings": {"math": {"large": rating}}}, "outcomes": {"arms": []}}
+
+    ratings, _ = optimizer_tables(told)
+
+    assert [list(column.cells) for column in ratings.columns] == [
+        ["math"],
+        ["large"],
+        ["0.750"],
+        ["0.500"],
+        ["0.900"],
+        ["12"],
+    ]
