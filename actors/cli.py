@@ -6,6 +6,7 @@ Each command imports what it needs when it runs: Ray takes a second to import, a
 import logging
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -255,8 +256,8 @@ def chaos(
 
 @app.command("eval")
 def evaluate(
-    file: Annotated[Path, typer.Argument(help="Questions with gold answers and recorded replies (JSON lines, .gz).")],
-    members: Annotated[str, typer.Option(help="Models, separated by commas; default: a suite of panels.")] = "",
+    file: Annotated[str, typer.Argument(help="Questions with gold answers, and recorded replies (JSON lines, .gz).")],
+    members: Annotated[str, typer.Option(help="Models, separated by commas; default: a suite, or live all.")] = "",
     duplicates: Annotated[int, typer.Option(min=1, help="How often the last member sits in the panel.")] = 1,
     feedback: Annotated[str, typer.Option(help="What is learned from: gold answers, or a verdict alone.")] = "gold",
     seed: Annotated[int, typer.Option(help="Of the order of the questions.")] = 0,
@@ -265,14 +266,29 @@ def evaluate(
     run_code: Annotated[
         bool, typer.Option("--run-code", help="Try code on its question's examples, confined.")
     ] = False,
+    live: Annotated[bool, typer.Option("--live", help="Ask a running gateway; FILE may be sums:N.")] = False,
+    at_once: Annotated[int, typer.Option(min=1, help="Live: requests at the same time.")] = 1,
+    record: Annotated[Path | None, typer.Option(help="Live: write the answers, to replay them.")] = None,
+    url: Url = DEFAULT_URL,
+    api_key: Key = None,
 ) -> None:
-    """Compares ways to make many answers one, by replaying recorded answers through the gateway's own code."""
+    """Compares ways to make many answers one: recorded ones through the gateway's own code, or a running gateway's."""
     from actors.evaluating.screen import evaluate as compare
     from actors.sandbox.sandbox import Sandbox
 
     names = [name for name in members.split(",") if name]
+    if live:
+        from actors.edge.http_client import GatewayClient
+        from actors.evaluating.live_screen import evaluate_live
+
+        with GatewayClient(url, api_key) as gateway:
+            backends = gateway.backends()
+            asked = partial(gateway.complete, temperature=0)
+            to_write = (json_file, png_file, record)
+            evaluate_live(file, names or gateway.models(), backends, asked, stdout, seed, at_once, *to_write)
+        return
     verifier = Sandbox() if run_code else None
-    compare(file, names, stdout, duplicates, feedback, seed, json_file, png_file, verifier)
+    compare(Path(file), names, stdout, duplicates, feedback, seed, json_file, png_file, verifier)
 
 
 @models_app.callback()

@@ -43,6 +43,11 @@ class GatewayClient:
         """The names that can be asked, models first."""
         return [model["id"] for model in self.get("/v1/models")["data"]]
 
+    def backends(self) -> list[str]:
+        """Those of the names that are a single backend."""
+        told = self.get("/v1/models")["data"]
+        return [model["id"] for model in told if model["troupe"]["kind"] == "backend"]
+
     def complete(self, model: str, text: str, **parameters: object) -> JsonObject:
         """The whole reply to one user message."""
         body = {"model": model, "messages": [{"role": "user", "content": text}], **parameters}

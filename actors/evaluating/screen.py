@@ -28,7 +28,7 @@ from actors.evaluating.panels import Panel, accuracies, chosen, of_middle_streng
 from actors.evaluating.proofs import Proofs, prove, trials_of
 from actors.evaluating.recorded import Marker, Question, load, models_of
 from actors.evaluating.replay import NOTHING_TRIED, Plan
-from actors.evaluating.statistics import brier, expected_calibration_error
+from actors.evaluating.statistics import Interval, brier, expected_calibration_error
 from actors.protocol.errors import ConfigError
 from actors.protocol.trials import Verifier
 
@@ -116,8 +116,8 @@ def table(compared: Compared) -> Table:
             _interval(compared, row.name, TRUE_WEIGHTS),
             f"{row.calls:.2f}",
             f"{row.tokens:.0f}",
-            _number(brier(row.told)),
-            _number(expected_calibration_error(row.told)),
+            number_text(brier(row.told)),
+            number_text(expected_calibration_error(row.told)),
         )
     return shown
 
@@ -137,7 +137,7 @@ def panels_table(compared: Sequence[Compared], subject: str) -> Table:
             _interval(one, subject, BEST_SINGLE),
             _gain(one, subject),
             _interval(one, subject, TRUE_WEIGHTS),
-            _number(expected_calibration_error(one.row(subject).told)),
+            number_text(expected_calibration_error(one.row(subject).told)),
         )
     return shown
 
@@ -145,8 +145,7 @@ def panels_table(compared: Sequence[Compared], subject: str) -> Table:
 def _interval(compared: Compared, name: str, against: str) -> str:
     if name == against:
         return "-"
-    found = difference(compared, name, against)
-    return f"{found.mean * 100:+.1f} [{found.low * 100:+.1f}, {found.high * 100:+.1f}]"
+    return interval_text(difference(compared, name, against))
 
 
 def _gain(compared: Compared, name: str) -> str:
@@ -156,5 +155,11 @@ def _gain(compared: Compared, name: str) -> str:
     return f"{found.mean:+.0%} [{found.low:+.0%}, {found.high:+.0%}]"
 
 
-def _number(value: float | None) -> str:
+def interval_text(found: Interval) -> str:
+    """An interval of shares, in percentage points."""
+    return f"{found.mean * 100:+.1f} [{found.low * 100:+.1f}, {found.high * 100:+.1f}]"
+
+
+def number_text(value: float | None) -> str:
+    """A number to three places; '-' for none."""
     return "-" if value is None else f"{value:.3f}"
