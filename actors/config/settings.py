@@ -24,6 +24,7 @@ from actors.config.values import (
     refused_name,
     usable_url,
 )
+from actors.ensembling.flaws import FLAW_FACTORS
 from actors.ensembling.merges import MERGES
 from actors.protocol.errors import ConfigError
 from actors.routing.strategies import STRATEGIES
@@ -108,8 +109,9 @@ class ModelConfig(Section):
     may be asked as well when the first takes longer than its own 95th percentile. `budget_usd_per_day`: what all
     callers together may spend on it. `staged`: an ensemble asks so many members at a time, and no more once those
     agree. `samples`: how often self_consistency asks each member. `verifier`: `tests` lets best_of_n run the code of
-    answers on the examples that the question gives.
-    `explore_share_01`: of the requests of a learned model, at most so many go to others than the best rated member.
+    answers on the examples that the question gives. `drop`: answers with these flaws are left out while there are
+    others; without it they only count for less. `explore_share_01`: of the requests of a learned model, at most so many
+    go to others than the best rated member.
     """
 
     strategy: str = "failover"
@@ -128,6 +130,7 @@ class ModelConfig(Section):
     samples: Whole = Field(5, ge=2, le=100)
     explore_share_01: Share = 0.1
     verifier: str | None = None
+    drop: tuple[str, ...] = ()
 
     @field_validator("strategy")
     @classmethod
@@ -142,6 +145,14 @@ class ModelConfig(Section):
         if name not in MERGES:
             raise refused_name("merge", name, tuple(MERGES))
         return name
+
+    @field_validator("drop")
+    @classmethod
+    def _known_flaws(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in FLAW_FACTORS:
+                raise refused_name("flaw", name, tuple(FLAW_FACTORS))
+        return names
 
     @field_validator("verifier")
     @classmethod

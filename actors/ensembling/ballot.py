@@ -3,21 +3,16 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from actors.ensembling.extraction import final_answer
+from actors.ensembling.flaws import FLAW_FACTORS, Flaw, loops
 from actors.ensembling.normalising import canonical_json
+from actors.ensembling.wanted import ANYTHING, Wanted, json_in
 from actors.protocol.messages import Answer, Completion, JsonObject
-
-Flaw = Literal["empty", "refused", "malformed", "truncated", "looping"]
 
 Reading = Callable[[str], str | None]
 """Finds the final answer of a reply; `None`: there is none."""
-
-FLAW_FACTORS: Mapping[Flaw, float] = {"empty": 0.01, "refused": 0.1, "malformed": 0.1, "truncated": 0.5, "looping": 0.3}
-LOOP_CHARS = 40
-LOOPS = 4  # a list may say a thing three times
-"""How much of its weight a flawed answer keeps. Never 0: the only answer there is must be able to win."""
 
 
 class Seat(NamedTuple):
@@ -65,12 +60,12 @@ def ballot_of(
     answer: Answer,
     seat: int = 0,
     prior_weight: float = 1.0,
-    as_json: bool = False,
+    wanted: Wanted = ANYTHING,
     reading: Reading = final_answer,
 ) -> Ballot:
     """The ballot of a member's answer, whose final answer `reading` finds.
 
-    With `as_json` the caller wanted JSON: the vote is on the whole JSON value.
+    Where the caller `wanted` JSON, the vote is on the whole JSON value.
 
     Raises `ValueError` for a weight that is negative or not finite.
     """
@@ -79,24 +74,17 @@ def ballot_of(
     completion = answer.completion
     message = _message(completion)
     calls = [call for call in message.get("tool_calls") or () if isinstance(call, dict)]
-    stated = _stated(completion.text, calls, as_json, reading)
     return Ballot(
         seat=seat,
         backend=answer.backend,
         text=completion.text,
-        final_answer=stated,
+        final_answer=_stated(completion.text, calls, wanted.as_json, reading),
         prior_weight=prior_weight,
         logprob_mean=completion.logprob_mean,
         finish_reason=completion.finish_reason,
         tool_calls=calls,
-        flaws=_flaws(completion, bool(message.get("refusal")), bool(calls), as_json and stated is None),
+        flaws=_flaws(completion, bool(message.get("refusal")), calls, wanted),
     )
-
-
-def wants_json(body: Mapping[str, Any]) -> bool:
-    """Whether a request's `response_format` asks for JSON."""
-    response_format = body.get("response_format")
-    return isinstance(response_format, dict) and response_format.get("type") in ("json_object", "json_schema")
 
 
 def canonical_call(call: Mapping[str, Any]) -> str:
@@ -109,39 +97,27 @@ def canonical_call(call: Mapping[str, Any]) -> str:
 def _stated(text: str, calls: Sequence[JsonObject], as_json: bool, reading: Reading) -> str | None:
     if calls:
         return "; ".join(sorted(map(canonical_call, calls)))
-    return canonical_json(unfenced(text)) if as_json else reading(text)
+    return canonical_json(json_in(text)) if as_json else reading(text)
 
 
-def unfenced(text: str) -> str:
-    """The text without a Markdown code fence around it."""
-    bare = text.strip()
-    if bare.startswith("```") and bare.endswith("```"):
-        return bare[3:-3].removeprefix("json")
-    return bare
-
-
-def _flaws(completion: Completion, refused: bool, calls: bool, malformed: bool) -> tuple[Flaw, ...]:
+def _flaws(completion: Completion, refused: bool, calls: Sequence[JsonObject], wanted: Wanted) -> tuple[Flaw, ...]:
+    shape = _flaw_of_calls(calls, wanted) if calls else wanted.flaw_of(completion.text)
     found: dict[Flaw, bool] = {
         "refused": refused or completion.finish_reason == "content_filter",
         "empty": not refused and not calls and not completion.text.strip(),
-        "malformed": malformed and bool(completion.text.strip()),
+        "malformed": shape == "malformed",
+        "invalid": shape == "invalid",
         "truncated": completion.finish_reason == "length",
         "looping": loops(completion.text),
     }
     return tuple(flaw for flaw, present in found.items() if present)
 
 
-def loops(text: str) -> bool:
-    """Whether a text ends in one piece of up to 400 characters that is said four times over, 160 characters in all."""
-    end = text[-LOOP_CHARS:]
-    if len(text) < LOOP_CHARS * (LOOPS + 1):
-        return False
-    before = text.rfind(end, 0, len(text) - 1)
-    period = len(text) - LOOP_CHARS - before
-    if before < 0 or period > LOOP_CHARS * 10:
-        return False
-    tail = text[-max(period, LOOP_CHARS) * LOOPS :]
-    return len(tail) >= period * LOOPS and tail[period:] == tail[:-period]
+def _flaw_of_calls(calls: Sequence[JsonObject], wanted: Wanted) -> Flaw | None:
+    functions = [call.get("function") or {} for call in calls]
+    if any(canonical_json(str(one.get("arguments") or "{}")) is None for one in functions):
+        return "malformed"
+    return "invalid" if wanted.tools and not {str(one.get("name")) for one in functions} <= wanted.tools else None
 
 
 def _message(completion: Completion) -> Mapping[str, Any]:

@@ -44,6 +44,7 @@ class MultiModelEnsembler:
         trust: Trust | None = None,
         stage: int | None = None,
         min_confidence_01: float = 0.0,
+        drop: Sequence[str] = (),
         verified: bool = False,
         checks: Sequence[str] = (),
     ) -> Panel:
@@ -57,6 +58,7 @@ class MultiModelEnsembler:
             trust,
             stage,
             min_confidence_01,
+            drop,
             verified,
             checks,
         )

@@ -94,6 +94,11 @@ def code_in(question: str) -> str:
     return question[begin.start() :][:CODE_CHARS] if begin else ""
 
 
+def holds_code(reply: str) -> bool:
+    """Whether a reply has a Python block in it, or lines that look like Python."""
+    return bool(_blocks(reply)) or _LOOKS_LIKE_CODE.search(reply) is not None
+
+
 def trial_of(reply: str, prelude: str, checks: Sequence[str]) -> Trial | None:
     """How the code of a reply is to be tried; `None` where it holds none.
 

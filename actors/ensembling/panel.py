@@ -5,12 +5,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, cast
 
 from actors.ensembling.agreement import Similarity, clusters, token_overlap
-from actors.ensembling.ballot import Ballot, Reading, Seat, ballot_of, wants_json
+from actors.ensembling.ballot import Ballot, Reading, Seat, ballot_of
 from actors.ensembling.extraction import final_answer
 from actors.ensembling.judging import MAX_CANDIDATES, JudgeQuestion, JudgeReply, questions, scores
 from actors.ensembling.merges import BY_PANEL
 from actors.ensembling.merges.protocol import Decided, Waiting
 from actors.ensembling.proving import Proving
+from actors.ensembling.screening import Screening
+from actors.ensembling.wanted import undressed, wanted_by
 from actors.protocol.messages import Answer, EnsembleReport, Failure, Outcome
 from actors.protocol.trials import Trial, TrialResult
 from actors.protocol.trust import Trust
@@ -87,6 +89,7 @@ class PanelRules:
     trust: Trust | None = None
     stage: int | None = None
     min_confidence_01: float = 0.0
+    drop: Sequence[str] = ()
     verified: bool = False
     checks: Sequence[str] = ()
 
@@ -108,7 +111,7 @@ class Panel:
         self._asked = asked
         self._rules = rules
         self._body = body
-        self._as_json = wants_json(body)
+        self._wanted = wanted_by(body)
         self._similar = _remembering(similar)  # texts are compared again at every arrival
         self._reading = _remembering(reading)  # members often say the same
         self._strategy = BY_PANEL[rules.merge](self._similar)
@@ -117,6 +120,10 @@ class Panel:
         self._ballots: dict[int, Ballot] = {}
         self._failures: dict[int, Failure] = {}
         self._judge_due = rules.judged and self._strategy.wants_judge
+        taught = rules.trust is not None and rules.trust.judgements >= CALIBRATED_FROM
+        # What feedback taught holds already who says the same as whom; samples of one model, and JSON, are meant to.
+        copies_count = taught or rules.merge == "self_consistency" or self._wanted.as_json
+        self._screening = Screening(body, rules.drop, copies_count)
         self._proving = Proving(body, self._ballots, rules.checks) if rules.verified else None
         self._candidates: list[list[int]] = []
         self._questions: list[JudgeQuestion] = []
@@ -159,7 +166,9 @@ class Panel:
         if isinstance(outcome, Failure):
             self._failures[seat] = outcome
             return
-        self._ballots[seat] = ballot_of(outcome, seat, self._weight(outcome.backend), self._as_json, self._reading)
+        ballot = ballot_of(outcome, seat, self._weight(outcome.backend), self._wanted, self._reading)
+        self._ballots[seat] = ballot
+        self._screening.note(ballot)
         self._answers[seat] = outcome
 
     def expire(self, after_ms: float) -> None:
@@ -210,7 +219,9 @@ class Panel:
             return AskJudge(self._questions)
         if open_seats and len(self._ballots) < self._quorum:
             return Wait(self.outstanding)
-        ballots = list(self._ballots.values())
+        ballots = self._screening.screened(list(self._ballots.values()))
+        if open_seats and self._screening.is_in_dispute(ballots):
+            return Wait(self.outstanding)
         uninvited = () if self._is_expired else range(self._invited, len(self._asked))
         verdict = self._strategy.decide(ballots, self._seats([*open_seats, *uninvited]))
         if isinstance(verdict, Waiting) and not open_seats and idle:
@@ -220,7 +231,9 @@ class Panel:
             verdict = replace(so_far, decided_early=True)
         if isinstance(verdict, Waiting):
             return Wait(self.outstanding)
-        return Done(self._answers[verdict.winner.seat], self._report(verdict), self.outstanding)
+        answer = self._answers[verdict.winner.seat]
+        answer = undressed(answer) if self._wanted.as_json and not verdict.winner.tool_calls else answer
+        return Done(answer, self._report(verdict), self.outstanding)
 
     def _next_stage(self) -> Sequence[str]:
         if self._is_expired:
@@ -267,7 +280,7 @@ class Panel:
         return Failed(failures, self._report(None))
 
     def _report(self, verdict: Decided | None) -> EnsembleReport:
-        degradations = self._degradations()
+        degradations = self._degradations(verdict.winner if verdict else None)
         notes = [] if self._proving is None else self._proving.notes
         return EnsembleReport(
             asked=self._invited,
@@ -284,9 +297,11 @@ class Panel:
             reasons=[*degradations, *notes, *(verdict.reasons if verdict else ())],
         )
 
-    def _degradations(self) -> list[str]:
+    def _degradations(self, winner: Ballot | None) -> list[str]:
         """Why the result is less than what was asked for; empty when it is not."""
         found = [*self._reasons, *([] if self._proving is None else self._proving.degradations)]
+        if winner is not None and not {"malformed", "invalid"}.isdisjoint(winner.flaws):
+            found.append("no answer has the shape that was asked for")
         if len(self._ballots) < self._quorum:
             found.append(f"quorum missed: {len(self._ballots)} of {self._quorum} answers")
         found.extend(f"'{self._asked[seat]}' failed: {self._failures[seat].code}" for seat in sorted(self._failures))

@@ -1,14 +1,14 @@
 """How good does one answer look, without anybody judging what it says?"""
 
-import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
-from actors.ensembling.ballot import loops, unfenced, wants_json
+from actors.ensembling.flaws import loops
 from actors.ensembling.language import language_of
+from actors.ensembling.wanted import wanted_by
 from actors.protocol.messages import JsonObject
 from actors.protocol.sending import Sendable
 
@@ -42,15 +42,6 @@ _REFUSALS: Final = re.compile(
     | (?:抱歉|对不起).{0,20}(?:无法|不能) | (?:申し訳|すみません).{0,30}(?:できません|お答え)""",
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
-_JSON_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
-    "object": (dict,),
-    "array": (list,),
-    "string": (str,),
-    "integer": (int,),
-    "number": (int, float),
-    "boolean": (bool,),
-    "null": (type(None),),
-}
 
 
 @dataclass(slots=True)
@@ -84,47 +75,19 @@ def quality_of(said: Said) -> Quality:
 
 
 def _flaws(said: Said) -> Iterator[Flaw]:
-    text = said.text
+    text, wanted = said.text, wanted_by(said.body)
     if said.refused or said.finish_reason == "content_filter" or _REFUSALS.search(text[:REFUSES_WITHIN_CHARS]):
         yield "refused"
     elif not text.strip() and not said.calls_tools:
         yield "empty"
-    elif not said.calls_tools and wants_json(said.body) and is_off_schema(text, said.body["response_format"]):
+    elif not said.calls_tools and wanted.flaw_of(text) is not None:
         yield "off_schema"
     if said.finish_reason == "length":
         yield "truncated"
     if loops(text) or _repeats(text):
         yield "looping"
-    if text and not wants_json(said.body) and _is_in_another_language(said.body, text):
+    if text and not wanted.as_json and _is_in_another_language(said.body, text):
         yield "other_language"
-
-
-def is_off_schema(text: str, response_format: JsonObject) -> bool:
-    """Whether a text is not the JSON that was asked for: an object, with the types, keys and values of its schema."""
-    try:
-        value = json.loads(unfenced(text))
-    except (ValueError, RecursionError):
-        return True
-    told = response_format.get("json_schema")
-    schema = told.get("schema") if isinstance(told, dict) else None
-    return not isinstance(value, dict) if not isinstance(schema, dict) else _breaks(value, schema)
-
-
-def _breaks(value: Any, schema: Mapping[str, Any]) -> bool:
-    """Whether a value breaks what its schema says of types, required keys and permitted values, all the way down."""
-    wanted = schema.get("type")
-    kinds = [wanted] if isinstance(wanted, str) else wanted or ()
-    allowed = tuple(kind for name in kinds for kind in _JSON_TYPES.get(name, (object,)))
-    if allowed and (not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed)):
-        return True
-    if "enum" in schema and value not in schema["enum"]:
-        return True
-    if isinstance(value, dict):
-        known: Mapping[str, Any] = schema.get("properties") or {}
-        missing = any(key not in value for key in schema.get("required") or ())
-        return missing or any(_breaks(value[key], known[key]) for key in known.keys() & value.keys())
-    items = schema.get("items")
-    return isinstance(value, list) and isinstance(items, dict) and any(_breaks(one, items) for one in value)
 
 
 def _repeats(text: str) -> bool:

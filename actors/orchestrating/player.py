@@ -164,6 +164,7 @@ class Player:
             judge_logprobs=model.judge is not None and _gives_logprobs(model.judge, scene.table),
             stage=stage_of(model),
             min_confidence_01=model.min_confidence_01,
+            drop=model.drop,
             verified=model.verifier is not None,
         )
         able = capable(model.members, scene)

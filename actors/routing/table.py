@@ -136,6 +136,7 @@ class ModelRecord(Sendable):
     samples: int = 5
     explore_share_01: float = 0.1
     verifier: str | None = None
+    drop: Sequence[str] = ()
 
     @property
     def is_ensemble(self) -> bool:

@@ -3,7 +3,8 @@ from typing import Any
 
 import pytest
 
-from actors.ensembling.ballot import Ballot, ballot_of, canonical_call, wants_json
+from actors.ensembling.ballot import Ballot, ballot_of, canonical_call
+from actors.ensembling.wanted import Wanted
 from actors.protocol.messages import Answer, Completion
 
 
@@ -33,13 +34,13 @@ def test_arguments_that_are_not_json_are_compared_as_they_stand() -> None:
 
 
 def test_where_json_was_asked_for_the_whole_object_votes() -> None:
-    ballot = ballot_of(an_answer('```json\n{"b": 2, "a": 1.0}\n```'), as_json=True)
+    ballot = ballot_of(an_answer('```json\n{"b": 2, "a": 1.0}\n```'), wanted=Wanted(as_json=True))
 
     assert ballot.final_answer == '{"a":1,"b":2}'
 
 
 def test_text_where_json_was_asked_for_is_malformed() -> None:
-    ballot = ballot_of(an_answer("The answer is 5."), as_json=True)
+    ballot = ballot_of(an_answer("The answer is 5."), wanted=Wanted(as_json=True))
 
     assert (ballot.final_answer, ballot.flaws) == (None, ("malformed",))
 
@@ -73,11 +74,17 @@ def test_an_odd_completion_object_still_gives_a_ballot(body: dict[str, Any]) -> 
 
 
 @pytest.mark.parametrize(
-    ("response_format", "expected"),
-    [({"type": "json_object"}, True), ({"type": "json_schema"}, True), ({"type": "text"}, False), (None, False)],
+    ("name", "arguments", "flaws"),
+    [("weather", '{"city": "Rome"}', ()), ("weather", '{"city": ', ("malformed",)), ("wether", "{}", ("invalid",))],
 )
-def test_response_format_says_whether_json_is_wanted(response_format: object, expected: bool) -> None:
-    assert wants_json({"response_format": response_format}) is expected
+def test_calls_of_what_is_no_tool_or_with_broken_arguments_are_flawed(
+    name: str, arguments: str, flaws: tuple[str, ...]
+) -> None:
+    call = {"id": "x", "type": "function", "function": {"name": name, "arguments": arguments}}
+
+    ballot = ballot_of(an_answer("", "tool_calls", tool_calls=[call]), wanted=Wanted(tools=frozenset(["weather"])))
+
+    assert ballot.flaws == flaws
 
 
 def test_texts_of_members_are_not_printed() -> None:

@@ -212,3 +212,33 @@ def test_with_response_format_json_whole_objects_vote_and_other_text_hardly_coun
     assert step.answer.backend == "b"
     assert step.report.support_01 is not None
     assert step.report.support_01 > 0.95
+
+
+SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+AS_JSON = {**BODY, "response_format": {"type": "json_schema", "json_schema": {"name": "c", "schema": SCHEMA}}}
+
+
+def test_the_winner_fits_the_schema_and_is_given_as_bare_json() -> None:
+    panel = Panel(("a", "b", "c"), PanelRules("majority_vote", quorum=3), AS_JSON)
+    panel.hear(an_answer("a", '{"town": "Rome"}'))
+    panel.hear(an_answer("b", '{"town": "Rome"}'))
+    panel.hear(an_answer("c", 'Gladly:\n```json\n{"city": "Rome"}\n```'))
+
+    step = panel.step()
+
+    assert isinstance(step, Done)
+    assert (step.answer.backend, step.answer.text) == ("c", '{"city": "Rome"}')
+    assert step.answer.completion.body["choices"][0]["message"]["content"] == '{"city": "Rome"}'
+    assert step.report.degraded is False
+
+
+def test_where_no_answer_fits_the_schema_the_best_is_given_degraded() -> None:
+    panel = Panel(("a", "b"), PanelRules("majority_vote", quorum=2), AS_JSON)
+    panel.hear(an_answer("a", "Rome"))
+    panel.hear(an_answer("b", '{"town": "Rome"}'))
+
+    step = panel.step()
+
+    assert isinstance(step, Done)
+    assert step.report.reasons == ["no answer has the shape that was asked for"]
+    assert step.report.degraded is True

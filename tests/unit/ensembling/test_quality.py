@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.ensembling.quality import FACTORS, Said, is_off_schema, quality_of
+from actors.ensembling.quality import FACTORS, Said, quality_of
 from actors.protocol.messages import JsonObject
 
 CITY: JsonObject = {
@@ -86,29 +86,12 @@ def test_half_of_the_score_goes_with_the_votes_of_the_others() -> None:
     assert quality_of(lonely).score_01 == 0.625  # 0.5 + 0.5 * 0.25
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "Hamburg",
-        '{"size": 3}',
-        '{"name": "Hamburg", "size": "large"}',
-        '{"name": "Hamburg", "size": true}',
-        '{"name": "Hamburg", "climate": "sunny"}',
-        '{"name": "Hamburg", "rivers": ["Elbe", 3]}',
-        "[]",
-    ],
-)
-def test_json_that_breaks_its_schema_is_found(text: str) -> None:
-    assert is_off_schema(text, CITY)
+def test_json_that_breaks_its_schema_is_found() -> None:
+    off, fitting = said('{"size": 3}'), said('{"name": "Hamburg"}')
+    off.body["response_format"] = fitting.body["response_format"] = CITY
 
-
-@pytest.mark.parametrize("text", ['{"name": "Hamburg"}', '```json\n{"name": "H", "rivers": ["Elbe"], "more": 1}\n```'])
-def test_json_that_keeps_to_its_schema_is_let_be(text: str) -> None:
-    assert not is_off_schema(text, CITY)
-
-
-def test_without_a_schema_any_object_will_do() -> None:
-    assert [is_off_schema(text, {"type": "json_object"}) for text in ('{"a": 1}', "[1]", "no")] == [False, True, True]
+    assert quality_of(off).flaws == ("off_schema",)
+    assert quality_of(fitting).flaws == ()
 
 
 @given(st.text(max_size=400), st.sampled_from(["stop", "length", "content_filter", "tool_calls"]))

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.ensembling.agreement import clusters, token_overlap
-from actors.ensembling.ballot import FLAW_FACTORS, Ballot, Seat
+from actors.ensembling.ballot import Ballot, Seat
+from actors.ensembling.flaws import FLAW_FACTORS
 from actors.ensembling.merges import MERGES
 from actors.ensembling.merges.protocol import Decided, MergeStrategy, Waiting
 
