@@ -1,0 +1,66 @@
+"""Is the bill the sum of what callers were told, whatever was killed while they asked?"""
+
+import math
+import os
+import signal
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.asking import asking
+from tests.support.running_gateway import RunningGateway, wait_until
+from tests.support.single import Start, start
+
+__all__ = ["start"]  # a fixture
+
+COMPANY = """
+backends:
+  cheap: {provider: scripted, script: {reply: "42"}, price: {input_per_mtok: 0.15, output_per_mtok: 0.60}}
+  dear: {provider: scripted, script: {reply: "It is 42."}, price: {input_per_mtok: 333.3, output_per_mtok: 1000.7}}
+models:
+  both: {strategy: ensemble, members: [cheap, dear], merge: weighted_consensus}
+"""
+ENOUGH = 20  # answers on each side of a kill
+
+
+def told_usd(replies: list[httpx.Response]) -> list[float]:
+    """What each answered request has cost, by its reply."""
+    assert {reply.status_code for reply in replies} == {200}
+    return [reply.json()["troupe"]["cost_usd"] for reply in replies]
+
+
+def billed(gateway: RunningGateway, model: str) -> tuple[int, float]:
+    """How many requests to a model the gateway has on its bill, and what they have cost."""
+    rows = gateway.http.get("/api/usage").raise_for_status().json()["models"]
+    row = next(row for row in rows if row["model"] == model)
+    return row["requests"], row["cost_usd"]
+
+
+def test_the_bill_is_the_sum_of_all_requests_after_the_tracer_and_then_everything_was_killed(
+    start: Start, tmp_path: Path
+) -> None:
+    config = tmp_path / "company.yaml"
+    config.write_text(f'{COMPANY}optimizer: {{state: "sqlite:///{tmp_path}/state.db"}}')
+    first = start(config)
+    wait_until(first.all_alive, 60)
+    before = first.actor("tracer")
+
+    with asking(first, "both") as replies:
+        wait_until(lambda: len(replies) > ENOUGH, 30)
+        os.kill(before["pid"], signal.SIGKILL)
+        wait_until(lambda: first.actor("tracer").get("pid") not in (None, before["pid"]), 20)
+        wait_until(first.all_alive, 20)
+        asked = len(replies)
+        wait_until(lambda: len(replies) > asked + ENOUGH, 30)
+    told = told_usd(replies)
+    assert billed(first, "both") == (len(told), pytest.approx(math.fsum(told), abs=1e-6))
+
+    for process in first.survivors():
+        process.kill()
+    first.stop(signal.SIGKILL)
+    second = start(config)
+    told += told_usd([second.post("both") for _ in range(ENOUGH)])
+
+    assert min(told) > 0.001  # far more than any rounding: a request that is lost is seen
+    assert billed(second, "both") == (len(told), pytest.approx(math.fsum(told), abs=1e-6))
