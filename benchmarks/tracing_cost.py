@@ -10,7 +10,7 @@ same requests. Needs wrk. Exit status 0: tracing costs less than 3 % of the thro
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 
@@ -25,20 +25,21 @@ from tests.support.running_gateway import RunningGateway
 CONNECTIONS = 64
 WARM_UP_S = 4.0
 MOST_LOST_01 = 0.03
-DELAY_MS = (20.0, 200.0)  # so long that what the network and wrk add does not count
-STEADY_PER_S = 200.0
+DELAY_MS = (50.0, 500.0)  # so long that what the network, wrk and the gateway add does not count
+STEADY_PER_S = 150.0
+LEAST_US = 1.0  # of a role that is shown
 
 console = Console(stderr=True, width=None if sys.stderr.isatty() else 120)
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One turn of both: requests per second, and CPU in us per request."""
+    """One turn of both: requests per second, and CPU in us per request of each role of process."""
 
     traced_per_s: float
     untraced_per_s: float
-    traced_us: float
-    untraced_us: float
+    traced_us: Mapping[str, float]
+    untraced_us: Mapping[str, float]
 
     @property
     def lost_01(self) -> float:
@@ -48,8 +49,9 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Percentile:
-    """What wrk saw, and what the report says of the same requests, in ms."""
+    """What wrk saw, and what the report says of the same requests or of the calls behind them, in ms."""
 
+    of: str
     name: str
     wrk_ms: float
     report_ms: float
@@ -59,14 +61,14 @@ class Percentile:
         return self.report_ms / self.wrk_ms - 1
 
 
-def turn(running: RunningGateway, seconds: float) -> tuple[float, float]:
-    """Requests per second, and CPU in us per request."""
+def turn(running: RunningGateway, seconds: float) -> tuple[float, dict[str, float]]:
+    """Requests per second, and CPU in us per request of each role of process."""
     before = rig.uses(running, with_memory=False)
     seen = rig.load(running.url, seconds, CONNECTIONS)
     used = rig.cpu_by_role(before, rig.uses(running, with_memory=False))
     if seen.errors:
         raise SystemExit(f"{seen.errors} requests failed: this says nothing of tracing.")
-    return seen.per_s, sum(used.values()) / seen.requests * 1e6
+    return seen.per_s, {role: cpu_s / seen.requests * 1e6 for role, cpu_s in used.items()}
 
 
 def paired(traced: RunningGateway, untraced: RunningGateway, rounds: int, seconds: float) -> list[Round]:
@@ -83,26 +85,38 @@ def paired(traced: RunningGateway, untraced: RunningGateway, rounds: int, second
 
 
 def percentiles(running: RunningGateway, seconds: float) -> list[Percentile]:
-    """What wrk saw of a steady load, and what the gateway's report says of the same requests, in ms."""
+    """What wrk saw of a steady load, and what the gateway's report says of the same requests and of their backend."""
     seen = rig.load(running.url, seconds, CONNECTIONS, STEADY_PER_S)
     headers = {"Authorization": f"Bearer {rig.CALLERS_KEY}"}
+    if seen.errors:
+        raise SystemExit(f"{seen.errors} requests failed: wrk and the report count different ones.")
     report = httpx.get(f"{running.url}/api/performance-report", headers=headers).json()
-    told = report["requests"]
-    return [Percentile(name, getattr(seen, f"{name}_ms"), told[f"{name}_ms"]) for name in ("p50", "p95", "p99")]
+    (backend,) = report["backends"]
+    return [
+        Percentile(of, name, getattr(seen, f"{name}_ms"), told[f"{name}_ms"])
+        for of, told in (("requests", report["requests"]), ("backend", backend))
+        for name in ("p50", "p95", "p99")
+    ]
 
 
 def show(rounds: Sequence[Round], compared: Sequence[Percentile]) -> None:
     """Prints both comparisons."""
-    shown = Table("tracing", "requests/s", "CPU us/request", title="tracing on and off, medians")
-    on, off = [one.traced_per_s for one in rounds], [one.untraced_per_s for one in rounds]
-    shown.add_row("on", f"{median(on):.0f}", f"{median(one.traced_us for one in rounds):.0f}")
-    shown.add_row("off", f"{median(off):.0f}", f"{median(one.untraced_us for one in rounds):.0f}")
+    shown = Table("", "on", "off", title="tracing, medians")
+    per_s = [(one.traced_per_s, one.untraced_per_s) for one in rounds]
+    shown.add_row("requests/s", *(f"{median(side):.0f}" for side in zip(*per_s, strict=True)))
     lost = sorted(one.lost_01 for one in rounds)
     shown.add_row("lost", f"{median(lost):+.1%} ({lost[0]:+.1%} to {lost[-1]:+.1%})", "")
+    sides = [[one.traced_us for one in rounds], [one.untraced_us for one in rounds]]
+    shown.add_row("CPU us/request", *(f"{median(sum(us.values()) for us in side):.0f}" for side in sides))
+    for role in sides[0][0]:
+        on, off = (median(us.get(role, 0.0) for us in side) for side in sides)
+        if max(on, off) >= LEAST_US:
+            shown.add_row(f"  {role}", f"{on:.0f}", f"{off:.0f}")
     console.print(shown)
-    beside = Table("", "wrk ms", "report ms", "apart", title="answers after 20 to 200 ms")
+    title = "answers after {:.0f} to {:.0f} ms".format(*DELAY_MS)
+    beside = Table("", "", "wrk ms", "report ms", "apart", title=title)
     for row in compared:
-        beside.add_row(row.name, f"{row.wrk_ms:.2f}", f"{row.report_ms:.2f}", f"{row.apart_01:+.2%}")
+        beside.add_row(row.of, row.name, f"{row.wrk_ms:.2f}", f"{row.report_ms:.2f}", f"{row.apart_01:+.2%}")
     console.print(beside)
 
 
