@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,6 +13,7 @@ from actors.edge.gateway import new_request_id
 from actors.protocol.errors import PayloadTooLarge
 
 LISTEN_AFTER_S = 0.25  # quicker requests end before it would be noticed that nobody waits, and pay for no second task
+DEPARTURE = "troupe.departure"  # the extension of ASGI by which a server tells by itself that a client has left
 DRAIN_AT_MOST_S = 10.0
 JSON = b"application/json"
 
@@ -23,11 +24,34 @@ class ClientGone(Exception):
     """The client has hung up: nobody is left to answer."""
 
 
+class Departure:
+    """Says that a client hung up, to the one who asked to be told."""
+
+    __slots__ = ("_happened", "_tell")
+
+    def __init__(self) -> None:
+        self._happened = False
+        self._tell: Callable[[], None] | None = None
+
+    def tell(self, whom: Callable[[], None] | None) -> None:
+        """Calls `whom` when it happens, now if it has; `None`: nobody asks any more."""
+        self._tell = whom
+        if whom is not None and self._happened:
+            whom()
+
+    def happen(self) -> None:
+        """The client has hung up."""
+        self._happened = True
+        if self._tell is not None:
+            self._tell()
+
+
 class Exchange:
     """One request and its one response."""
 
     __slots__ = (
         "_body_left",
+        "_departure",
         "_max_body_bytes",
         "_receive",
         "_send",
@@ -46,6 +70,8 @@ class Exchange:
         self._receive = receive
         self._send = send
         self._max_body_bytes = max_body_bytes
+        extensions = scope.get("extensions")
+        self._departure: Departure | None = extensions and extensions.get(DEPARTURE)
         self.method: str = scope["method"]
         self.path: str = _path_below_root(scope)
         self.query: bytes = scope.get("query_string", b"")
@@ -108,7 +134,7 @@ class Exchange:
 
     def watch(self) -> "ClientWatch":
         """A scope whose work is cancelled when the client hangs up. Only for after the body was read."""
-        return ClientWatch(self._receive)
+        return ClientWatch(self._receive, self._departure)
 
     async def _next_part(self) -> bytes:
         message = await self._receive()
@@ -132,27 +158,35 @@ class Exchange:
 class ClientWatch:
     """Cancels the task inside it when the client hangs up, and raises `ClientGone` in place of that cancellation.
 
-    Ray Serve cancels by itself, plain ASGI servers only tell those who listen. A cancellation from elsewhere passes
-    through unchanged.
+    Ray Serve cancels by itself, our listener tells of it, other ASGI servers only tell those who listen. A
+    cancellation from elsewhere passes through unchanged.
     """
 
-    __slots__ = ("_gone", "_listener", "_loop", "_receive", "_timer", "_watched")
+    __slots__ = ("_departure", "_gone", "_listener", "_loop", "_receive", "_timer", "_watched")
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, departure: Departure | None = None) -> None:
         self._receive = receive
+        self._departure = departure
         self._gone = False
+        self._timer: asyncio.TimerHandle | None = None
         self._listener: asyncio.Task[None] | None = None
 
     def __enter__(self) -> Self:
-        self._loop = asyncio.get_running_loop()
         self._watched: asyncio.Task[Any] | None = asyncio.current_task()
-        self._timer = self._loop.call_later(LISTEN_AFTER_S, self._begin)
+        if self._departure is not None:
+            self._departure.tell(self._leave)
+        else:
+            self._loop = asyncio.get_running_loop()
+            self._timer = self._loop.call_later(LISTEN_AFTER_S, self._begin)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._timer.cancel()
+        if self._departure is not None:
+            self._departure.tell(None)
+        elif self._timer is not None:
+            self._timer.cancel()
         if self._listener is not None and not self._listener.cancel() and not self._listener.cancelled():
             self._listener.exception()  # a broken `receive` is no news of the client, but counts as looked at
         if self._gone and self._watched is not None:
@@ -166,6 +200,9 @@ class ClientWatch:
     async def _listen(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             continue
+        self._leave()
+
+    def _leave(self) -> None:
         self._gone = True
         if self._watched is not None:
             self._watched.cancel()

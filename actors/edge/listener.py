@@ -7,20 +7,37 @@ than ours. So each replica also listens by itself, and our HAProxy launcher send
 import asyncio
 import logging
 import socket
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from actors.edge.exchange import DEPARTURE, Departure
 
 BACKLOG = 2048
 KEEP_ALIVE_S = 600  # HAProxy closes idle connections, never we: a request could be on its way
 
 
 class Corking(HttpToolsProtocol):
-    """Sends the head of a response with the first piece of its body: each write wakes HAProxy, and that the client."""
+    """Sends the head of a response with the first piece of its body: each write wakes HAProxy, and that the client.
+
+    That a client has left is told at once, to whoever has asked for it.
+    """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(Corked(transport, self.loop))  # type: ignore[arg-type]  # what uvicorn uses of it
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        extensions: dict[Any, Any] = {DEPARTURE: Departure()}
+        self.scope["extensions"] = extensions
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self.cycle is not None and not self.cycle.response_complete:
+            extensions: dict[Any, Any] = self.cycle.scope["extensions"]
+            extensions[DEPARTURE].happen()
 
 
 class Corked:

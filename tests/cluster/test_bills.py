@@ -58,8 +58,7 @@ def test_the_bill_is_the_sum_of_all_requests_after_the_tracer_and_then_everythin
     assert requests == len(told)
     assert cost_usd == pytest.approx(math.fsum(told), abs=1e-6)
 
-    for process in first.survivors():
-        process.kill()
+    first.kill_survivors()
     first.stop(signal.SIGKILL)
     second = start(config)
     told += told_usd([second.post("both") for _ in range(ENOUGH)])

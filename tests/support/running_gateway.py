@@ -87,8 +87,7 @@ class RunningGateway:
                 self.stop(signal.SIGKILL)
         with contextlib.suppress(TimeoutError):
             wait_until(lambda: not self.survivors(), 15)
-        for survivor in self.survivors():
-            survivor.kill()
+        self.kill_survivors()
         shutil.rmtree(self.temporary, ignore_errors=True)
 
     @property
@@ -112,6 +111,12 @@ class RunningGateway:
     def survivors(self) -> list[psutil.Process]:
         """The processes that run under this gateway's name, itself apart."""
         return list(named(self._instance)) if self._instance else []
+
+    def kill_survivors(self) -> None:
+        """Kills all of them; some end by themselves when others do."""
+        for process in self.survivors():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
 
     def leftovers(self) -> list[str]:
         """The temporary files and folders that there are now."""

@@ -5,8 +5,9 @@ import uuid
 
 import httpx
 import pytest
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
+from actors.edge.exchange import ClientGone, ClientWatch, Departure, Exchange
 from actors.edge.listener import Corked, Listener
 
 
@@ -80,6 +81,42 @@ async def test_a_request_that_outlasts_its_time_is_ended() -> None:
         await listener.close()
 
         assert (await running).status_code == 500
+
+
+async def test_who_is_watched_is_left_as_soon_as_its_client_has_hung_up() -> None:
+    begun, left = asyncio.Event(), asyncio.Event()
+
+    async def watched(scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange(scope, receive, send, max_body_bytes=100, received_s=0.0)
+        await exchange.body()
+        try:
+            with exchange.watch():
+                begun.set()
+                await asyncio.Event().wait()
+        except ClientGone:
+            left.set()
+
+    name = address()
+    listener = Listener(watched, name, drain_within_s=5)
+    listener.start()
+    async with client(name) as http:
+        running = asyncio.create_task(http.post("/", content=b"{}"))
+        await begun.wait()
+        running.cancel()
+        async with asyncio.timeout(5):
+            await left.wait()
+    await listener.close()
+
+
+async def test_a_client_that_hung_up_before_it_was_watched_is_gone_at_once() -> None:
+    departure = Departure()
+    departure.happen()
+
+    async def nobody_listens() -> Message:
+        raise AssertionError("what is told is not listened for")
+
+    with pytest.raises(ClientGone), ClientWatch(nobody_listens, departure):
+        await asyncio.Event().wait()
 
 
 async def test_a_name_is_taken_once() -> None:
