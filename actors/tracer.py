@@ -40,8 +40,6 @@ ORPHAN_CHECK_EVERY_S = 5.0
 SNAPSHOT = "aggregates"
 QUALITY = "quality"
 ALERTS = "alerts"
-WANTED_S = 2.0
-MOST_WANTED = 100
 FAILURES_KEPT = 100
 NO_BUDGETS: Mapping[str, float] = {}
 FAILURES_SHOWN = 20
@@ -106,7 +104,6 @@ class Tracer:
         if saved := self._archive.saved(QUALITY):
             self._quality.restore(saved["backends"])
         self._backends: dict[str, None] = {}
-        self._wanted: dict[str, float] = {}
         self._failures: deque[DecisionRecord] = deque(maxlen=FAILURES_KEPT)
         self._slowest: list[tuple[float, int, JsonObject]] = []  # a heap: its first is the fastest of the slowest
         self._arrivals = itertools.count()
@@ -118,13 +115,13 @@ class Tracer:
         """Begins to watch whether anybody looks after this actor."""
         self._life = asyncio.create_task(self._live())
 
-    async def record(self, batch: Batch) -> Sequence[str]:
-        """Takes one batch; one that was counted before changes nothing. The requests whose records are asked for.
+    async def record(self, batch: Batch) -> None:
+        """Takes one batch; one that was counted before changes nothing.
 
         Raises `TracerError` when the file cannot be written.
         """
         if self._archive.has_counted(batch.sender, batch.number):
-            return list(self._wanted)
+            return
         self._keep_books(batch)
         self._dropped += batch.dropped
         self._write_log(batch.records)
@@ -138,7 +135,6 @@ class Tracer:
             self._add_request(request)
             if self._exporter is not None:
                 self._exporter.note(request, is_sampled=is_sampled(request, self._sampled_below))
-        return list(self._wanted)
 
     async def note_operations(self, operations: Operations) -> None:
         """Takes what a process of the company did since it last told."""
@@ -173,10 +169,8 @@ class Tracer:
 
     async def explain(self, request_id: str) -> JsonObject | None:
         """How one of the last 10,000 requests was answered, and what else could be expected then; else `None`."""
-        told = self._archive.decision(request_id)
-        if told is None:
-            self._want(request_id)
-        return told and with_expectations(told, self._outlook(told.get("table_version", 0)))
+        found = self._archive.decision(request_id)
+        return None if found is None else with_expectations(explanation(found), self._outlook(found.table_version))
 
     async def note_quality(self, scored: Sequence[Scored]) -> None:
         """Takes how good a sample of answers looked; a backend whose answers have changed is told in the log."""
@@ -228,23 +222,14 @@ class Tracer:
     def _keep_books(self, batch: Batch) -> None:
         """Bills the requests, and writes that down together with their decision records."""
         accounts = {self._usage.merge(account, used) for account, used in batch.accounts.items()}
-        kept = [request for request in batch.records if is_sampled(request, self._sampled_below)]
-        decisions = [(request.request_id, explanation(request)) for request in kept]
-        outlooks = self._outlooks.unwritten({request.table_version for request in kept})
+        outlooks = self._outlooks.unwritten(frozenset().union(*(bundle.table_versions for bundle in batch.bundles)))
         sums = {account: self._usage[account] for account in accounts}
         try:
-            self._archive.commit(decisions, sums, (batch.sender, batch.number), outlooks)
+            self._archive.commit(batch.bundles, sums, (batch.sender, batch.number), outlooks)
         except TracerError:
             self._usage = UsageBook(self._archive.usage())  # the batch comes again
             raise
         self._outlooks.written(outlooks)
-
-    def _want(self, request_id: str) -> None:
-        """Asks for a record that a replica may still have; the answer to each batch says so, for a while."""
-        now_s = self._clock.monotonic_s()
-        self._wanted = {wanted: since_s for wanted, since_s in self._wanted.items() if now_s - since_s < WANTED_S}
-        if len(self._wanted) < MOST_WANTED:
-            self._wanted[request_id] = now_s
 
     def _outlook(self, table_version: int) -> Outlook | None:
         """The latest one up to that version that is known, here or in the file."""

@@ -48,8 +48,8 @@ class ReplicaLinks:
     async def record_decisions(self, records: Sequence[DecisionRecord]) -> None:
         await self._optimizer.record(records)
 
-    async def trace(self, batch: Batch) -> Sequence[str]:
-        return await self._tracer.record(batch)
+    async def trace(self, batch: Batch) -> None:
+        await self._tracer.record(batch)
 
     async def feedback(self, feedback: Feedback) -> JsonObject:
         return await self._optimizer.feedback(feedback)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from actors.protocol.clock import SYSTEM_CLOCK, Clock
-from actors.protocol.messages import AttemptOutcome
+from actors.protocol.messages import AttemptOutcome, Usage
 from actors.tracing.histogram import Histogram
 
 MAX_KEYS: Final = 256
@@ -27,21 +27,8 @@ class Key(NamedTuple):
 
 
 @dataclass(slots=True)
-class Measurement:
-    """One thing that happened, as the sums need to know it."""
-
-    key: Key
-    outcome: AttemptOutcome
-    duration_ms: float
-    ttft_ms: float | None = None
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cost_usd: float = 0.0
-
-
-@dataclass(slots=True)
 class Tally:
-    """Sums over measurements of one key.
+    """Sums over all that happened under one key.
 
     `latency` holds successes only: a call that failed at once or was given up must not make its backend look fast.
     """
@@ -65,20 +52,29 @@ class Tally:
         judged = self.count - self.cancelled
         return self.failed / judged if judged else 0.0
 
-    def add(self, measurement: Measurement) -> None:
-        """Counts one measurement."""
+    def note(
+        self,
+        outcome: AttemptOutcome,
+        duration_ms: float,
+        ttft_ms: float | None = None,
+        usage: Usage | None = None,
+        cost_usd: float | None = None,
+    ) -> None:
+        """Counts one thing that happened."""
         self.count += 1
-        self.prompt_tokens += measurement.prompt_tokens
-        self.completion_tokens += measurement.completion_tokens
-        self.cost_usd += measurement.cost_usd
-        if measurement.outcome == "ok":
-            self.latency.record(measurement.duration_ms)
-            if measurement.ttft_ms is not None:
-                self.ttft.record(measurement.ttft_ms)
-        elif measurement.outcome == "cancelled":
+        if usage is not None:
+            self.prompt_tokens += usage.prompt_tokens
+            self.completion_tokens += usage.completion_tokens
+        if cost_usd is not None:
+            self.cost_usd += cost_usd
+        if outcome == "ok":
+            self.latency.record(duration_ms)
+            if ttft_ms is not None:
+                self.ttft.record(ttft_ms)
+        elif outcome == "cancelled":
             self.cancelled += 1
         else:
-            self._add_error(measurement.outcome, 1)
+            self._add_error(outcome, 1)
 
     def merge(self, other: "Tally") -> None:
         """Adds all that the other one counted."""
@@ -169,15 +165,19 @@ class Aggregates:
     def __len__(self) -> int:
         return len(self._series)
 
-    def add(self, *measurements: Measurement) -> None:
-        """Counts measurements, now. Many at once cost a third: they are summed up before they go into every window."""
-        tallies: dict[Key, Tally] = {}
-        for measurement in measurements:
-            tally = tallies.get(measurement.key)
-            if tally is None:
-                tally = tallies[measurement.key] = Tally()
-            tally.add(measurement)
-        self.merge(tallies)
+    def add(
+        self,
+        key: Key,
+        outcome: AttemptOutcome,
+        duration_ms: float,
+        ttft_ms: float | None = None,
+        usage: Usage | None = None,
+        cost_usd: float | None = None,
+    ) -> None:
+        """Counts one thing that happened, now. For many, `merge` what they add up to."""
+        tally = Tally()
+        tally.note(outcome, duration_ms, ttft_ms, usage, cost_usd)
+        self.merge({key: tally})
 
     def merge(self, tallies: Mapping[Key, Tally]) -> None:
         """Adds what was counted elsewhere, as if all of it had happened now."""

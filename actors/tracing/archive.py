@@ -9,21 +9,21 @@ from typing import Final
 import orjson
 
 from actors.protocol.errors import TracerError
-from actors.protocol.messages import JsonObject
+from actors.protocol.messages import DecisionRecord, JsonObject
 from actors.protocol.outlook import Outlook
+from actors.tracing.bundle import Bundle, ids_in, record_in
 from actors.tracing.outlooks import outlook_from
 from actors.tracing.usage import Account, Consumption
 
 DECISIONS_KEPT: Final = 10_000
 PRUNE_EVERY: Final = 1_000
-VERSION: Final = 3
+VERSION: Final = 4
 NO_OUTLOOKS: Final[Mapping[int, bytes]] = {}
 
 _SCHEMA: Final = (
-    "DROP TABLE IF EXISTS decisions",
     """CREATE TABLE IF NOT EXISTS batches (
         seq INTEGER PRIMARY KEY,
-        records BLOB NOT NULL   -- JSON: request id -> record without a word of its text, null where it was not sampled
+        records BLOB NOT NULL   -- see bundle.py
     )""",
     """CREATE TABLE IF NOT EXISTS usage (
         day TEXT NOT NULL, model TEXT NOT NULL, key TEXT NOT NULL,
@@ -66,11 +66,11 @@ class Archive:
             batches = self._connection.execute("SELECT seq, records FROM batches ORDER BY seq").fetchall()
             self._connection.execute(_FORGET_SENDERS)
             self._counted: dict[str, int] = dict(self._connection.execute("SELECT name, number FROM senders"))
-        except (OSError, sqlite3.Error) as error:
+            self._batch_of: OrderedDict[str, int] = OrderedDict()
+            for seq, records in batches:
+                self._batch_of.update(dict.fromkeys(ids_in(records), seq))
+        except (OSError, ValueError, sqlite3.Error) as error:
             raise TracerError(f"The tracer's file {path} cannot be used ({error}).") from None
-        self._batch_of: OrderedDict[str, int] = OrderedDict()
-        for seq, records in batches:
-            self._batch_of.update(dict.fromkeys(orjson.loads(records), seq))
         self._forget_oldest()
 
     def close(self) -> None:
@@ -83,21 +83,24 @@ class Archive:
 
     def commit(
         self,
-        decisions: Sequence[tuple[str, JsonObject]],
+        bundles: Sequence[Bundle],
         accounts: Mapping[Account, Consumption],
         told: tuple[str, int],
         outlooks: Mapping[int, bytes] = NO_OUTLOOKS,
     ) -> None:
         """Writes records of requests, their accounts' new sums, and whose batch of which number it was, together.
 
-        `outlooks`: what their routing tables let one expect, by version, unless that is here. A batch is one row: a
+        `outlooks`: what their routing tables let one expect, by version, unless that is here. A bundle is one row: a
         row for each request would cost more than all the rest of what the tracer does with it.
         """
         execute, execute_many = self._connection.execute, self._connection.executemany
         try:
             execute("BEGIN IMMEDIATE")
             execute("INSERT OR REPLACE INTO senders VALUES (?, ?)", told)
-            written = execute("INSERT INTO batches (records) VALUES (?)", (orjson.dumps(dict(decisions)),))
+            rows = [
+                execute("INSERT INTO batches (records) VALUES (?)", (bundle.content,)).lastrowid or 0
+                for bundle in bundles
+            ]
             execute_many(
                 "INSERT OR REPLACE INTO usage VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
@@ -105,9 +108,12 @@ class Archive:
                     for account, used in accounts.items()
                 ],
             )
-            rows = [(version, written.lastrowid, content) for version, content in outlooks.items()]
-            execute_many("INSERT OR IGNORE INTO outlooks VALUES (?, ?, ?)", rows)
-            self._since_pruning += len(decisions)
+            first = min(rows, default=0)
+            execute_many(
+                "INSERT OR IGNORE INTO outlooks VALUES (?, ?, ?)",
+                [(version, first, content) for version, content in outlooks.items()],
+            )
+            self._since_pruning += sum(len(bundle.ids) for bundle in bundles)
             if self._since_pruning >= PRUNE_EVERY:
                 self._since_pruning = 0
                 oldest = next(iter(self._batch_of.values()), 0)
@@ -118,17 +124,17 @@ class Archive:
             self._roll_back()
             raise TracerError(f"The tracer's file cannot be written ({error}).") from None
         self._counted[told[0]] = told[1]
-        self._batch_of.update((name, written.lastrowid or 0) for name, _ in decisions)
+        for bundle, row in zip(bundles, rows, strict=True):
+            self._batch_of.update(dict.fromkeys(bundle.ids, row))
         self._forget_oldest()
 
-    def decision(self, request_id: str) -> JsonObject | None:
+    def decision(self, request_id: str) -> DecisionRecord | None:
         """One of the last requests' records, `None` where it is unknown."""
         seq = self._batch_of.get(request_id)
         if seq is None:
             return None
         (records,) = self._connection.execute("SELECT records FROM batches WHERE seq = ?", (seq,)).fetchone()
-        found: JsonObject | None = orjson.loads(records)[request_id]  # none in files of former releases
-        return found
+        return record_in(records, request_id)
 
     def outlook(self, table_version: int) -> Outlook | None:
         """The last one that was written up to a version of the routing table."""
@@ -164,6 +170,8 @@ class Archive:
             raise sqlite3.DatabaseError(f"it is of version {version}, which only a later release can read")
         if self._connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
             raise sqlite3.DatabaseError("it is corrupt")
+        if version < VERSION:  # records of former releases read otherwise: nobody can have them explained any more
+            self._connection.execute("DROP TABLE IF EXISTS batches")
         for statement in _SCHEMA:
             self._connection.execute(statement)
         self._connection.execute(f"PRAGMA user_version = {VERSION}")

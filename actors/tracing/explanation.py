@@ -1,12 +1,16 @@
 """Why was this answered that way? One decision record as JSON, without a word of the question or the answer."""
 
 from copy import copy
+from dataclasses import replace
 
 from actors.protocol.messages import Attempt, DecisionRecord, EnsembleReport, JsonObject, Vote
 
 
 def without_words(record: DecisionRecord) -> DecisionRecord:
-    """The record with each vote's answer replaced by a letter: the same letter, the same answer."""
+    """The record with each vote's answer replaced by a letter (the same letter, the same answer), without messages.
+
+    A failure's message may quote an upstream's words: its code is enough.
+    """
     ensemble = record.ensemble
     if ensemble is None:
         return record
@@ -22,6 +26,7 @@ def without_words(record: DecisionRecord) -> DecisionRecord:
         )
         for vote in ensemble.votes
     ]
+    told.ensemble.failures = [replace(failure, message="") for failure in ensemble.failures]
     return told
 
 
@@ -72,8 +77,9 @@ def _attempt(attempt: Attempt) -> JsonObject:
 
 
 def _ensemble(report: EnsembleReport) -> JsonObject:
-    told = report.as_json()  # a failure's message may quote an upstream's words: its code is enough
-    return told | {"failures": [{"backend": failure.backend, "code": failure.code} for failure in report.failures]}
+    return report.as_json() | {
+        "failures": [{"backend": failure.backend, "code": failure.code} for failure in report.failures]
+    }
 
 
 def _letter(number: int) -> str:

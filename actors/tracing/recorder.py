@@ -2,13 +2,14 @@
 
 import heapq
 import itertools
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from actors.protocol.clock import SYSTEM_CLOCK, Clock
 from actors.protocol.messages import JsonObject
-from actors.tracing.aggregates import Aggregates, Key, Measurement, Tally
+from actors.tracing.aggregates import Aggregates, Key, Tally
 from actors.tracing.records import SpanRecord
 from actors.tracing.report import Background, performance_report
 
@@ -79,17 +80,17 @@ class PerformanceTracer:
 
     def _fold(self) -> None:
         spans, self._unfolded = self._unfolded, []
-        measurements = [measurement_of(span) for span in spans]
-        self._whole.add(*measurements)
-        self._untold.add(*measurements)
+        tallies: defaultdict[Key, Tally] = defaultdict(Tally)
         for span in spans:
+            tallies[key_of(span)].note(span.outcome, span.duration_ms, span.first_item_ms)
             if len(self._slowest) < SLOWEST_KEPT:
                 heapq.heappush(self._slowest, (span.duration_ms, next(self._arrivals), span))
             elif span.duration_ms > self._slowest[0][0]:
                 heapq.heapreplace(self._slowest, (span.duration_ms, next(self._arrivals), span))
+        self._whole.merge(tallies)
+        self._untold.merge(tallies)
 
 
-def measurement_of(span: SpanRecord) -> Measurement:
-    """What the sums need of a span."""
-    key = Key(span.component, span.operation, span.backend)
-    return Measurement(key, span.outcome, span.duration_ms, span.first_item_ms)
+def key_of(span: SpanRecord) -> Key:
+    """What a span is summed up under."""
+    return Key(span.component, span.operation, span.backend)

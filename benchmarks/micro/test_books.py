@@ -15,6 +15,7 @@ from actors.edge.ledger import BATCH, Ledger
 from actors.optimizing.journal import Journal
 from actors.protocol.messages import DecisionRecord
 from actors.tracer import Tracer
+from actors.tracing.bundle import bundle_of, record_in
 from actors.tracing.sums import Batch, Sums
 from benchmarks.micro.driving import finished, measured_anew, record
 from tests.support.batches import batch_of
@@ -22,8 +23,7 @@ from tests.support.batches import batch_of
 
 class NobodyReads:
     async def record_decisions(self, records: Sequence[DecisionRecord]) -> None: ...
-    async def trace(self, batch: Batch) -> Sequence[str]:
-        return ()
+    async def trace(self, batch: Batch) -> None: ...
 
 
 @pytest.fixture
@@ -42,13 +42,15 @@ def test_writing_into_the_ledger(benchmark: BenchmarkFixture) -> None:
 def test_adding_a_batch_up(benchmark: BenchmarkFixture, batches: Iterator[list[DecisionRecord]]) -> None:
     sums = Sums()
 
-    def add(batch: list[DecisionRecord]) -> None:
-        for one in batch:
-            sums.add(one)
-
-    measured_anew(benchmark, add, lambda: (next(batches),), rounds=60)
+    measured_anew(benchmark, sums.add, lambda: (next(batches),), rounds=60)
 
     assert sums
+
+
+def test_bundling_a_batch(benchmark: BenchmarkFixture, batches: Iterator[list[DecisionRecord]]) -> None:
+    batch = next(batches)
+
+    assert record_in(benchmark(bundle_of, batch).content, batch[9].request_id).finished_at_s == batch[9].finished_at_s
 
 
 def test_pickling_a_batch(benchmark: BenchmarkFixture, batches: Iterator[list[DecisionRecord]]) -> None:
@@ -66,8 +68,8 @@ def test_unpickling_a_batch(benchmark: BenchmarkFixture, batches: Iterator[list[
 def test_tracing_a_batch(benchmark: BenchmarkFixture, batches: Iterator[list[DecisionRecord]]) -> None:
     tracer = Tracer(end_self=lambda: None)
 
-    def trace(batch: Batch) -> Sequence[str]:
-        return finished(tracer.record(batch))
+    def trace(batch: Batch) -> None:
+        finished(tracer.record(batch))
 
     measured_anew(benchmark, trace, lambda: (batch_of(next(batches)),), rounds=60)
 

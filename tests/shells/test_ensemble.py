@@ -76,8 +76,7 @@ class FakeLinks:
         self.renewed.append(backend)
         return Grant(renewal.held, 1.0, True)
 
-    async def trace(self, batch: Batch) -> Sequence[str]:
-        return ()
+    async def trace(self, batch: Batch) -> None: ...
 
     async def feedback(self, feedback: Feedback) -> JsonObject:
         if feedback.request_id not in [record.request_id for record in self.records]:

@@ -93,16 +93,6 @@ async def test_the_slowest_and_the_failed_are_named_newest_or_slowest_first(trac
     assert [entry["request_id"] for entry in report["recent_failures"]] == ["bad"]
 
 
-async def test_a_record_that_a_replica_may_still_have_is_asked_for(tracer: Tracer, clock: ManualClock) -> None:
-    assert await tracer.explain("r1") is None
-
-    asked = await tracer.record(batch_of())
-    clock.advance(3.0)
-    await tracer.explain("r2")
-
-    assert (asked, await tracer.record(batch_of())) == (["r1"], ["r2"])
-
-
 async def test_backends_are_measured_for_the_router(tracer: Tracer) -> None:
     await tracer.record(batch_of([request(f"r{ms}", attempt("a", latency_ms=float(ms))) for ms in range(1, 100)]))
     await tracer.record(batch_of([request("r100", attempt("a", "timeout", 9000.0))]))
@@ -187,16 +177,6 @@ async def test_each_request_is_logged_once(clock: ManualClock, tmp_path: Path) -
     await tracer.record(twice)
 
     assert len((tmp_path / "requests.jsonl").read_text().splitlines()) == 2
-
-
-async def test_a_sample_keeps_decisions_by_chance_and_failures_always(clock: ManualClock) -> None:
-    tracer = Tracer(never_ends, clock, None, 0.25)
-    ids = ["req_3fff", "req_4000"]
-
-    await tracer.record(batch_of([request(name) for name in ids] + [request("req_ffff", outcome="timeout")]))
-
-    assert [await tracer.explain(name) is not None for name in (*ids, "req_ffff")] == [True, False, True]
-    assert (await tracer.report())["requests"]["count"] == 3
 
 
 async def test_an_unusable_file_does_not_keep_the_tracer_from_its_work(clock: ManualClock, tmp_path: Path) -> None:

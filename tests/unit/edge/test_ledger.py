@@ -32,12 +32,12 @@ class FakeReaders:
         self.batches.append(len(records))
         self.decisions += [record.request_id for record in records]
 
-    async def trace(self, batch: Batch) -> Sequence[str]:
+    async def trace(self, batch: Batch) -> None:
         if self.away:
             raise TracerError("away")
         self.seen_by_tracer += str([record.ensemble and record.ensemble.as_json() for record in batch.records])
-        self.measurements += [record.request_id for record in batch.records]
-        return ()
+        self.seen_by_tracer += str([bundle.content for bundle in batch.bundles])
+        self.measurements += [name for bundle in batch.bundles for name in bundle.ids]
 
 
 def record(request_id: str) -> DecisionRecord:

@@ -1,15 +1,16 @@
 """Is every request in the sums once, and is its record told when it matters?"""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
 
-from actors.edge.measurements import RECORDS_AT_ONCE, RECORDS_KEPT, Measurements
+from actors.edge.measurements import BUNDLES_AT_ONCE, BUNDLES_KEPT, FOLD_AT, REMARKABLE_AT_ONCE, Measurements
 from actors.protocol.errors import TracerError
 from actors.protocol.messages import Attempt, DecisionRecord
-from actors.tracing.report import REQUEST, queue_key
+from actors.resilience.error_handler import error_aggregator
+from actors.tracing.report import OVERHEAD, REQUEST, backend_key, queue_key
 from actors.tracing.sums import Batch
 
 
@@ -17,19 +18,20 @@ class FakeTracer:
     def __init__(self) -> None:
         self.batches: list[Batch] = []
         self.lost_acknowledgements = 0
-        self.wanted: Sequence[str] = ()
 
-    async def record(self, batch: Batch) -> Sequence[str]:
+    async def record(self, batch: Batch) -> None:
         self.batches.append(batch)
         if self.lost_acknowledgements:
             self.lost_acknowledgements -= 1
             raise TracerError("away")
-        wanted, self.wanted = self.wanted, ()
-        return wanted
 
     @property
     def told(self) -> list[str]:
         return [record.request_id for batch in self.batches for record in batch.records]
+
+    @property
+    def bundled(self) -> list[str]:
+        return [name for batch in self.batches for bundle in batch.bundles for name in bundle.ids]
 
     @property
     def counted(self) -> int:
@@ -51,19 +53,19 @@ def request(number: int, outcome: str = "ok", latency_ms: float = 0.0) -> Decisi
     return DecisionRecord(f"req_{number:04x}", 0.0, "m", "single", "b", outcome, 200, latency_ms, 0.1, False)
 
 
-async def test_what_a_batch_cannot_hold_is_in_its_sums_and_told_later(
-    measurements: Measurements, tracer: FakeTracer
-) -> None:
-    for number in range(2 * RECORDS_AT_ONCE):
-        measurements.write(request(number))
+def requests(count: int) -> Iterable[DecisionRecord]:
+    return (request(number) for number in range(count))
 
-    await measurements.flush()
 
-    assert (tracer.counted, len(tracer.told)) == (2 * RECORDS_AT_ONCE, RECORDS_AT_ONCE)
-    await measurements.flush()
-    assert len(set(tracer.told)) == 2 * RECORDS_AT_ONCE
+async def test_every_request_is_counted_and_bundled_once(measurements: Measurements, tracer: FakeTracer) -> None:
+    for record in requests(3 * FOLD_AT + 5):
+        measurements.write(record)
+
     assert await measurements.flush()
-    assert len(tracer.batches) == 2
+
+    assert tracer.counted == 3 * FOLD_AT + 5
+    assert tracer.bundled == [record.request_id for record in requests(3 * FOLD_AT + 5)]
+    assert len(tracer.batches) == 1
 
 
 async def test_an_unacknowledged_batch_comes_again_as_it_was(measurements: Measurements, tracer: FakeTracer) -> None:
@@ -88,75 +90,86 @@ async def test_an_unacknowledged_batch_comes_again_as_it_was(measurements: Measu
     ],
     ids=["failed", "was repaired", "slow"],
 )
-async def test_what_is_remarkable_is_told_at_once(
+async def test_what_is_remarkable_is_told_as_it_is(
     measurements: Measurements, tracer: FakeTracer, remarkable: DecisionRecord
 ) -> None:
-    measurements.write(remarkable)
-    for number in range(1000, 1000 + 3 * RECORDS_AT_ONCE):
-        measurements.write(request(number))
+    for record in [*requests(9), remarkable]:
+        measurements.write(record)
 
     await measurements.flush()
 
-    assert tracer.told[0] == "req_0009"
+    assert tracer.told == ["req_0009"]
+    assert "req_0009" in tracer.bundled
 
 
-async def test_a_record_that_is_asked_for_is_told(measurements: Measurements, tracer: FakeTracer) -> None:
-    for number in range(2 * RECORDS_AT_ONCE):
-        measurements.write(request(number))
-    tracer.wanted = ["req_0000", "req_ffff"]
+async def test_while_the_tracer_is_away_the_last_records_are_kept_and_all_are_counted(
+    measurements: Measurements, tracer: FakeTracer
+) -> None:
+    for record in requests((BUNDLES_KEPT + 2) * FOLD_AT):
+        measurements.write(record)
 
-    await measurements.flush()
+    assert await measurements.flush()
 
-    assert "req_0000" in tracer.told
-
-
-async def test_no_more_records_are_kept_than_can_be_asked_for(measurements: Measurements, tracer: FakeTracer) -> None:
-    for number in range(RECORDS_KEPT + 1):
-        measurements.write(request(number))
-    tracer.wanted = ["req_0000"]
-
-    await measurements.flush()
-
-    assert "req_0000" not in tracer.told
-    assert tracer.counted == RECORDS_KEPT + 1
+    assert tracer.counted == (BUNDLES_KEPT + 2) * FOLD_AT
+    assert len(set(tracer.bundled)) == BUNDLES_KEPT * FOLD_AT
+    assert request(0).request_id not in tracer.bundled
+    assert sum(batch.dropped for batch in tracer.batches) == 2 * FOLD_AT
+    assert max(len(batch.bundles) for batch in tracer.batches) == BUNDLES_AT_ONCE
 
 
-async def test_a_sample_is_told_and_all_are_counted(tracer: FakeTracer) -> None:
+async def test_a_sample_is_bundled_and_all_are_counted(tracer: FakeTracer) -> None:
     measurements = Measurements(tracer.record, sample_01=0.25)
-    measurements.write(request(0x3FFF))
-    measurements.write(request(0x4000))
+    for record in (request(0x3FFF), request(0x4000), request(0xFFFF, "timeout")):
+        measurements.write(record)
 
     await measurements.flush()
 
-    assert (tracer.told, tracer.counted) == (["req_3fff"], 2)
+    assert (tracer.bundled, tracer.counted) == (["req_3fff", "req_ffff"], 3)
 
 
 async def test_where_every_record_counts_every_record_is_told(tracer: FakeTracer) -> None:
     measurements = Measurements(tracer.record, sample_01=0.0, every_record=True)
-    for number in range(10 * RECORDS_AT_ONCE):
-        measurements.write(request(number))
+    for record in requests(3 * REMARKABLE_AT_ONCE):
+        measurements.write(record)
 
     await measurements.flush()
 
-    assert len(set(tracer.told)) == 10 * RECORDS_AT_ONCE
+    assert len(set(tracer.told)) == 3 * REMARKABLE_AT_ONCE
+    assert max(len(batch.records) for batch in tracer.batches) == REMARKABLE_AT_ONCE
 
 
-async def test_waiting_for_a_slot_is_summed_up_by_itself(measurements: Measurements, tracer: FakeTracer) -> None:
+async def test_sums_tell_calls_waits_and_our_own_part_apart(measurements: Measurements, tracer: FakeTracer) -> None:
     waited = Attempt("b", "ok", 10.0, queued_ms=4.0)
-    measurements.write(replace(request(1), attempts=[waited, Attempt("b", "ok", 10.0)]))
+    measurements.write(replace(request(1), attempts=[waited, Attempt("b", "timeout", 10.0)]))
+    measurements.write(request(2, "timeout"))
 
     await measurements.flush()
 
-    queue = tracer.batches[0].tallies[queue_key("b")]
+    tallies = tracer.batches[0].tallies
+    queue, calls = tallies[queue_key("b")], tallies[backend_key("b")]
     assert (queue.count, queue.latency.sum_ms) == (1, 4.0)
+    assert (calls.count, calls.failed, calls.latency.count) == (2, 1, 1)
+    assert (tallies[REQUEST].count, tallies[OVERHEAD].count) == (2, 1)
+
+
+async def test_a_record_that_cannot_be_written_down_breaks_no_request(
+    measurements: Measurements, tracer: FakeTracer
+) -> None:
+    before = error_aggregator.total
+    measurements.write(replace(request(1), model="\ud800"))
+
+    assert await measurements.flush()
+
+    assert (tracer.counted, tracer.batches[0].dropped) == (1, 1)
+    assert error_aggregator.total == before + 1
 
 
 async def test_a_caller_who_leaves_during_a_flush_loses_nothing(tracer: FakeTracer) -> None:
     gate = asyncio.Event()
 
-    async def slow(batch: Batch) -> Sequence[str]:
+    async def slow(batch: Batch) -> None:
         await gate.wait()
-        return await tracer.record(batch)
+        await tracer.record(batch)
 
     measurements = Measurements(slow)
     measurements.write(request(1))

@@ -4,8 +4,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from actors.edge.prometheus import exposition
 from actors.protocol.clock import ManualClock
-from actors.protocol.messages import JsonObject
-from actors.tracing.aggregates import Aggregates, Key, Measurement
+from actors.protocol.messages import JsonObject, Usage
+from actors.tracing.aggregates import Aggregates, Key
 from actors.tracing.metrics import metrics
 from actors.tracing.usage import UsageBook
 
@@ -26,9 +26,9 @@ def samples(text: bytes) -> dict[tuple[str, frozenset[str]], float]:
 def test_counts_buckets_tokens_and_cost_are_told_per_operation() -> None:
     sums = Aggregates(ManualClock())
     call = Key("backend", "call", "a")
-    sums.add(Measurement(call, "ok", 40.0, prompt_tokens=10, completion_tokens=5, cost_usd=0.5))
-    sums.add(Measurement(call, "ok", 400.0))
-    sums.add(Measurement(call, "timeout", 900.0))
+    sums.add(call, "ok", 40.0, usage=Usage(10, 5), cost_usd=0.5)
+    sums.add(call, "ok", 400.0)
+    sums.add(call, "timeout", 900.0)
 
     told = samples(exposition(metrics(sums, UsageBook(), "2026-11-23", 3), STATUS))
 
@@ -47,7 +47,7 @@ def test_counts_buckets_tokens_and_cost_are_told_per_operation() -> None:
 def test_ten_thousand_names_stay_few_series() -> None:
     sums = Aggregates(ManualClock())
     for number in range(10_000):
-        sums.add(Measurement(Key("backend", "call", f"model-{number}"), f"error-{number}", 1.0))
+        sums.add(Key("backend", "call", f"model-{number}"), f"error-{number}", 1.0)
 
     told = samples(exposition(metrics(sums, UsageBook(), "2026-11-23", 0), STATUS))
 

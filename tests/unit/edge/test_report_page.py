@@ -1,13 +1,13 @@
 from actors.edge.report_page import report_page
 from actors.protocol.clock import ManualClock
-from actors.tracing.aggregates import Aggregates, Measurement
+from actors.tracing.aggregates import Aggregates
 from actors.tracing.report import REQUEST, Background, backend_key, performance_report
 
 
 def test_a_browser_sees_the_figures_and_no_markup_from_outside() -> None:
     sums = Aggregates(ManualClock())
-    sums.add(Measurement(REQUEST, "ok", 100.0))
-    sums.add(Measurement(backend_key("<b>evil</b>"), "ok", 80.0))
+    sums.add(REQUEST, "ok", 100.0)
+    sums.add(backend_key("<b>evil</b>"), "ok", 80.0)
 
     page = report_page(performance_report(sums, Background(0.0, 1.0))).decode()
 

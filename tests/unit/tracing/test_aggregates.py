@@ -3,19 +3,20 @@
 import pytest
 
 from actors.protocol.clock import ManualClock
-from actors.tracing.aggregates import MAX_CODES, OTHER, Aggregates, Key, Measurement, Tally
+from actors.protocol.messages import Usage
+from actors.tracing.aggregates import MAX_CODES, OTHER, Aggregates, Key, Tally
 
 KEY = Key("backend", "call", "b")
 
 
-def measured(duration_ms: float, outcome: str = "ok", key: Key = KEY) -> Measurement:
-    return Measurement(key, outcome, duration_ms, prompt_tokens=10, completion_tokens=2, cost_usd=0.5)
+def note(tally: Tally, duration_ms: float, outcome: str = "ok") -> None:
+    tally.note(outcome, duration_ms, usage=Usage(10, 2), cost_usd=0.5)
 
 
 def test_successes_failures_and_cancellations_are_told_apart() -> None:
     tally = Tally()
     for outcome in ("ok", "ok", "timeout", "cancelled"):
-        tally.add(measured(100.0, outcome))
+        note(tally, 100.0, outcome)
 
     assert (tally.count, tally.failed, tally.cancelled) == (4, 1, 1)
     assert tally.error_rate_01 == pytest.approx(1 / 3)
@@ -25,9 +26,9 @@ def test_successes_failures_and_cancellations_are_told_apart() -> None:
 
 def test_a_failed_or_cancelled_call_teaches_no_latency() -> None:
     tally = Tally()
-    tally.add(measured(200.0))
-    tally.add(measured(1.0, "backend_unavailable"))
-    tally.add(measured(1.0, "cancelled"))
+    note(tally, 200.0)
+    note(tally, 1.0, "backend_unavailable")
+    note(tally, 1.0, "cancelled")
 
     assert (tally.latency.count, tally.latency.min_ms) == (1, 200.0)
 
@@ -35,11 +36,11 @@ def test_a_failed_or_cancelled_call_teaches_no_latency() -> None:
 def test_windows_forget_and_the_total_does_not() -> None:
     clock = ManualClock()
     aggregates = Aggregates(clock)
-    aggregates.add(measured(1.0))
+    aggregates.add(KEY, "ok", 1.0)
     clock.advance(300.0)
-    aggregates.add(measured(2.0))
+    aggregates.add(KEY, "ok", 2.0)
     clock.advance(75.0)
-    aggregates.add(measured(3.0))
+    aggregates.add(KEY, "ok", 3.0)
 
     counts = {name: tally.count for name, tally in aggregates.windows(KEY)}
 
@@ -54,7 +55,7 @@ def test_a_ring_holds_no_more_slices_than_its_window() -> None:
     aggregates = Aggregates(clock)
     for _ in range(500):
         clock.advance(30.0)
-        aggregates.add(measured(1.0))
+        aggregates.add(KEY, "ok", 1.0)
 
     rings = aggregates._series[KEY]._rings
 
@@ -64,7 +65,7 @@ def test_a_ring_holds_no_more_slices_than_its_window() -> None:
 def test_keys_beyond_the_limit_are_summed_up_together() -> None:
     aggregates = Aggregates(ManualClock(), max_keys=3)
     for index in range(10):
-        aggregates.add(measured(1.0, key=Key("backend", "call", f"b{index}")))
+        aggregates.add(Key("backend", "call", f"b{index}"), "ok", 1.0)
 
     assert len(aggregates) == 4
     assert aggregates.overflowed == 7
@@ -74,7 +75,7 @@ def test_keys_beyond_the_limit_are_summed_up_together() -> None:
 def test_error_codes_beyond_the_limit_are_counted_together() -> None:
     tally = Tally()
     for index in range(MAX_CODES + 5):
-        tally.add(measured(1.0, f"code_{index}"))
+        note(tally, 1.0, f"code_{index}")
 
     assert len(tally.errors) == MAX_CODES + 1
     assert tally.errors[OTHER] == 5
@@ -82,7 +83,7 @@ def test_error_codes_beyond_the_limit_are_counted_together() -> None:
 
 def test_without_windows_only_the_total_is_kept() -> None:
     aggregates = Aggregates(ManualClock(), windowed=False)
-    aggregates.add(measured(1.0))
+    aggregates.add(KEY, "ok", 1.0)
 
     assert aggregates.total(KEY).count == 1
     assert aggregates.window(KEY, 60.0).count == 0

@@ -3,7 +3,8 @@
 import json
 
 from actors.protocol.clock import ManualClock
-from actors.tracing.aggregates import Aggregates, Key, Measurement
+from actors.protocol.messages import Usage
+from actors.tracing.aggregates import Aggregates, Key
 from actors.tracing.report import OVERHEAD, REQUEST, Background, backend_key, performance_report
 
 BACKGROUND = Background(started_at_s=0.0, uptime_s=12.5, dropped_records=3)
@@ -12,13 +13,13 @@ BACKGROUND = Background(started_at_s=0.0, uptime_s=12.5, dropped_records=3)
 def filled() -> Aggregates:
     aggregates = Aggregates(ManualClock())
     for _ in range(98):
-        aggregates.add(Measurement(backend_key("b"), "ok", 100.0, 20.0, 10, 5, 0.01))
-        aggregates.add(Measurement(backend_key("a"), "ok", 10.0))
+        aggregates.add(backend_key("b"), "ok", 100.0, 20.0, Usage(10, 5), 0.01)
+        aggregates.add(backend_key("a"), "ok", 10.0)
     for _ in range(2):
-        aggregates.add(Measurement(backend_key("b"), "timeout", 9000.0))
-    aggregates.add(Measurement(REQUEST, "ok", 100.0))
-    aggregates.add(Measurement(OVERHEAD, "ok", 4.0))
-    aggregates.add(Measurement(Key("router", "choose"), "ok", 0.5))
+        aggregates.add(backend_key("b"), "timeout", 9000.0)
+    aggregates.add(REQUEST, "ok", 100.0)
+    aggregates.add(OVERHEAD, "ok", 4.0)
+    aggregates.add(Key("router", "choose"), "ok", 0.5)
     return aggregates
 
 

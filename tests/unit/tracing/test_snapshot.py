@@ -1,7 +1,8 @@
 import json
 
 from actors.protocol.clock import ManualClock
-from actors.tracing.aggregates import Aggregates, Key, Measurement
+from actors.protocol.messages import Usage
+from actors.tracing.aggregates import Aggregates, Key
 from actors.tracing.report import Background, performance_report
 from actors.tracing.snapshot import restore, snapshot
 
@@ -11,9 +12,9 @@ CALL = Key("backend", "call", "a")
 def sums() -> Aggregates:
     made = Aggregates(ManualClock())
     for duration_ms in (1.0, 20.0, 300.0):
-        made.add(Measurement(CALL, "ok", duration_ms, 0.5, 10, 5, 0.25))
-    made.add(Measurement(CALL, "timeout", 5.0))
-    made.add(Measurement(Key("gateway", "request"), "cancelled", 5.0))
+        made.add(CALL, "ok", duration_ms, 0.5, Usage(10, 5), 0.25)
+    made.add(CALL, "timeout", 5.0)
+    made.add(Key("gateway", "request"), "cancelled", 5.0)
     return made
 
 
@@ -30,7 +31,7 @@ def test_counting_goes_on_where_it_was() -> None:
     after = Aggregates(ManualClock())
     restore(after, snapshot(sums()))
 
-    after.add(Measurement(CALL, "ok", 1.0))
+    after.add(CALL, "ok", 1.0)
 
     assert (after.total(CALL).count, after.total(CALL).latency.max_ms) == (5, 300.0)
     assert after.window(CALL, 60.0).count == 1

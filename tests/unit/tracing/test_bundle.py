@@ -1,0 +1,23 @@
+from actors.protocol.messages import Attempt, DecisionRecord, EnsembleReport, Failure, Usage, Vote
+from actors.tracing.bundle import bundle_of, record_in
+from actors.tracing.explanation import without_words
+
+REPORT = EnsembleReport(
+    3, 2, 2, "majority_vote", "a", 0.8, 0.8, False, True,
+    [Vote("a", "Paris", 0.4, 0.9), Vote("b", None, 0.2)],
+    [Failure("c", "timeout", "said Paris", 504, True, 1.0)], ["alone"],
+)  # fmt: skip
+WHOLE = DecisionRecord(
+    "r1", 1.5, "team", "ensemble", "a", "ok", 200, 100.0, 2.0, False, 10.0,
+    [Attempt("a", "ok", 98.0, 10.0, Usage(3, 1, estimated=True), 0.25, started_ms=1.5, queued_ms=0.5)],
+    Usage(3, 1), 0.25, REPORT, [("f", "no vision")], "math", "plain", 0.5, "ann", 0.1, 7, [("g", "open")], "00-1-2-01",
+)  # fmt: skip
+
+
+def test_a_record_comes_out_as_it_went_in_without_its_words() -> None:
+    bundle = bundle_of([DecisionRecord("r0", 0.0, "m", "single", None, "timeout", 504, 1.0, 0.1, True), WHOLE])
+
+    assert list(bundle.ids) == ["r0", "r1"]
+    assert bundle.table_versions == {0, 7}
+    assert record_in(bundle.content, "r1") == without_words(WHOLE)
+    assert b"Paris" not in bundle.content
