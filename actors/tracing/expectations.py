@@ -8,7 +8,6 @@ from actors.protocol.messages import JsonObject
 from actors.protocol.outlook import Outlook, Prospect
 
 SHUT: Final = ("open", "revoked")
-BEFORE: Final[JsonObject] = {"table_version": 0, "breakers": {}}
 
 
 class Tokens(NamedTuple):
@@ -23,9 +22,8 @@ def with_expectations(told: JsonObject, outlook: Outlook | None) -> JsonObject:
 
     Costs in US dollars are those of the tokens that this request used at the backend that answered it; latencies are
     medians, and of several asked at once the longest; the quality of several is not known; `trust` is in log-odds.
-    Unknown is `None`; both lists are empty without an outlook. What a former release wrote may say less.
+    Unknown is `None`; both lists are empty without an outlook.
     """
-    told = BEFORE | told
     prospects, trust = _candidates(told, outlook), _trust(told, outlook)
     tokens = _tokens(told)
     asked = {attempt["backend"] for attempt in told["attempts"]}

@@ -151,10 +151,10 @@ def test_the_rules_can_be_chosen() -> None:
         "- ",
     ],
 )
-def test_a_hostile_text_of_200_kilobytes_is_read_in_milliseconds(pattern: str) -> None:
+def test_a_hostile_text_of_200_kilobytes_is_read_in_linear_time(pattern: str) -> None:
     text = pattern * (200_000 // len(pattern))
 
     started_s = time.process_time()
     final_answer(text)
 
-    assert time.process_time() - started_s < 0.1
+    assert time.process_time() - started_s < 2.0  # quadratic work would take minutes

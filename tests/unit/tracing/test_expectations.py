@@ -91,11 +91,3 @@ def test_nothing_is_made_up_where_nothing_is_known() -> None:
 
     assert uncounted["candidates"][0]["expected"]["cost_usd"] is None
     assert (told(outlook=None)["candidates"], told(outlook=None)["outlook_version"]) == ([], None)
-
-
-def test_what_a_former_release_wrote_is_explained_as_far_as_it_goes() -> None:
-    written = {key: value for key, value in explanation(RECORD).items() if key not in ("table_version", "breakers")}
-
-    explained = with_expectations(written, None)
-
-    assert (explained["breakers"], explained["candidates"], explained["model"]) == ({}, [], "team")
