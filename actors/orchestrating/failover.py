@@ -10,11 +10,14 @@ from actors.protocol.messages import Failure
 from actors.routing.capabilities import needs_of
 from actors.routing.strategies import LocalView, order, rested_first
 from actors.routing.table import ModelRecord
-from actors.tracing.spans import trace_block
+from actors.tracing.spans import TracedSection
 
 LONGEST_REST_S = 60.0  # so that a limit that was lifted early, or never meant, is found out
 SPREAD_S = 0.2  # so that those who were refused together do not come back together
 OF_OUR_MAKING = ("deadline_exceeded", "attempts_exhausted")
+
+
+ORDERING = TracedSection("router", "order")
 
 
 class FailoverHandler:
@@ -30,7 +33,7 @@ class FailoverHandler:
         self._model = model
         self._scene = scene
         self._view = view
-        with trace_block("router", "order"):
+        with ORDERING:
             self._members: Sequence[str] = order(model, scene.table, view)
         if model.strategy == "learned":
             scene.propensity_01 = view.propensity_01

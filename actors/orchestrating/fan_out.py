@@ -14,7 +14,9 @@ from actors.protocol.messages import Failure, JsonObject, Outcome
 from actors.protocol.trials import NotTried, Trial, TrialResult, Verifier
 from actors.protocol.trust import Trust
 from actors.routing.table import ModelRecord
-from actors.tracing.spans import trace_block
+from actors.tracing.spans import TracedSection
+
+DECIDING = TracedSection("ensembler", "decide")
 
 Asked = Callable[[str], Coroutine[Any, Any, Outcome]]
 
@@ -65,7 +67,7 @@ async def hear_panel(
 
 
 def _next_step(panel: Panel) -> Step:
-    with trace_block("ensembler", "decide"):
+    with DECIDING:
         return panel.step()
 
 

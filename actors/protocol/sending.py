@@ -22,6 +22,11 @@ class Sendable:
         if slots := cls.__dict__.get("__slots__"):
             cls._values = attrgetter(*slots)
 
+    def values(self) -> tuple[Any, ...]:
+        """Its fields' values, in order."""
+        values: tuple[Any, ...] = type(self)._values(self)
+        return values
+
     def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
         kind = type(self)
         return kind, kind._values(self)

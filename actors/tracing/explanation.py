@@ -1,5 +1,6 @@
 """Why was this answered that way? One decision record as JSON, without a word of the question or the answer."""
 
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
 
@@ -14,20 +15,19 @@ def without_words(record: DecisionRecord) -> DecisionRecord:
     ensemble = record.ensemble
     if ensemble is None:
         return record
-    letters: dict[str, str] = {}
     told = copy(record)
     told.ensemble = copy(ensemble)
     told.ensemble.votes = [
-        Vote(
-            vote.backend,
-            None if vote.answer is None else letters.setdefault(vote.answer, _letter(len(letters))),
-            vote.weight,
-            vote.confidence_01,
-        )
-        for vote in ensemble.votes
+        replace(vote, answer=letter) for vote, letter in zip(ensemble.votes, letters_of(ensemble.votes), strict=True)
     ]
     told.ensemble.failures = [replace(failure, message="") for failure in ensemble.failures]
     return told
+
+
+def letters_of(votes: Sequence[Vote]) -> list[str | None]:
+    """What each vote said, as a letter: the same letter, the same answer; `None` for who cast none."""
+    letters: dict[str, str] = {}
+    return [None if vote.answer is None else letters.setdefault(vote.answer, _letter(len(letters))) for vote in votes]
 
 
 def explanation(record: DecisionRecord) -> JsonObject:

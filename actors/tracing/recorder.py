@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from actors.protocol.clock import SYSTEM_CLOCK, Clock
-from actors.protocol.messages import JsonObject
+from actors.protocol.messages import AttemptOutcome, JsonObject
 from actors.tracing.aggregates import Aggregates, Key, Tally
 from actors.tracing.records import SpanRecord
 from actors.tracing.report import Background, performance_report
@@ -39,6 +39,7 @@ class PerformanceTracer:
         self.clock = clock
         self._sink: Sink | None = None
         self._unfolded: list[SpanRecord] = []
+        self._sections: list[tuple[Key, AttemptOutcome, float]] = []
         self._whole = Aggregates(clock, windowed=False)
         self._untold = Aggregates(clock, windowed=False)
         self._slowest: list[tuple[float, int, SpanRecord]] = []  # a heap: its first is the fastest of the slowest
@@ -57,6 +58,12 @@ class PerformanceTracer:
             self._sink(span)
         self._unfolded.append(span)
         if len(self._unfolded) >= FOLD_AT:
+            self._fold()
+
+    def note(self, key: Key, outcome: AttemptOutcome, duration_ms: float) -> None:
+        """Counts what is no span. Never waits."""
+        self._sections.append((key, outcome, duration_ms))
+        if len(self._sections) >= FOLD_AT:
             self._fold()
 
     def collect(self) -> Operations | None:
@@ -80,7 +87,10 @@ class PerformanceTracer:
 
     def _fold(self) -> None:
         spans, self._unfolded = self._unfolded, []
+        sections, self._sections = self._sections, []
         tallies: defaultdict[Key, Tally] = defaultdict(Tally)
+        for key, outcome, duration_ms in sections:
+            tallies[key].note(outcome, duration_ms)
         for span in spans:
             tallies[key_of(span)].note(span.outcome, span.duration_ms, span.first_item_ms)
             if len(self._slowest) < SLOWEST_KEPT:

@@ -21,6 +21,7 @@ from typing import Any, Final, ParamSpec, Self, TypeVar, cast
 
 from actors.protocol.errors import LLMError
 from actors.protocol.messages import AttemptOutcome
+from actors.tracing.aggregates import Key
 from actors.tracing.recorder import PerformanceTracer
 from actors.tracing.records import NO_METADATA, AsyncSpanBlock, MetadataValue, SpanBlock, SpanRecord
 
@@ -142,6 +143,28 @@ class _NoSpan:
 
 _NO_SPAN: Final = _NoSpan()
 _current: ContextVar[_OpenSpan | None] = ContextVar("troupe_span", default=None)
+
+
+class TracedSection:
+    """A section of code without `await`, not nested in itself, that is measured for a third of a span's cost.
+
+    It counts in the sums like every operation, but is not among the slowest, has no metadata and no parent. Made once,
+    entered often: `with ORDERING: ...`.
+    """
+
+    __slots__ = ("_began_s", "_key")
+
+    def __init__(self, component: str, operation: str) -> None:
+        self._key = Key(component, operation)
+        self._began_s: float | None = None
+
+    def __enter__(self) -> None:
+        self._began_s = performance_tracer.clock.monotonic_s() if performance_tracer.enabled else None
+
+    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
+        if self._began_s is not None:
+            duration_ms = (performance_tracer.clock.monotonic_s() - self._began_s) * 1e3
+            performance_tracer.note(self._key, "ok" if error is None else outcome_of(error), duration_ms)
 
 
 def trace_block(

@@ -9,7 +9,7 @@ from actors.protocol.messages import DecisionRecord
 from actors.tracing.aggregates import Key, Tally
 from actors.tracing.bundle import Bundle
 from actors.tracing.report import OVERHEAD, REQUEST, backend_key, queue_key
-from actors.tracing.usage import Account, Consumption, UsageBook
+from actors.tracing.usage import ANONYMOUS, S_PER_DAY, Account, Consumption, day_of
 
 SAMPLE_DIGITS: Final = 4  # of a request's random id, in base 16
 SAMPLES: Final = 0x10000
@@ -38,7 +38,7 @@ class Sums:
 
     def __init__(self) -> None:
         self._tallies: defaultdict[Key, Tally] = defaultdict(Tally)  # as many as there are backends, and two
-        self._usage = UsageBook()
+        self._used: defaultdict[tuple[int, str, str | None], Consumption] = defaultdict(Consumption)
 
     def __bool__(self) -> bool:
         return bool(self._tallies)
@@ -55,13 +55,17 @@ class Sums:
                 of_backend.note(attempt.outcome, attempt.latency_ms, attempt.ttft_ms, attempt.usage, attempt.cost_usd)
                 if attempt.queued_ms is not None:
                     self._tallies[queue_key(attempt.backend)].note("ok", attempt.queued_ms)
-            self._usage.add(request)
+            self._used[int(request.finished_at_s // S_PER_DAY), request.model, request.key_name].count(request)
 
     def take(self) -> tuple[Mapping[Key, Tally], Mapping[Account, Consumption]]:
         """What was added since the last time."""
-        told = {key: tally for key, tally in self._tallies.items() if tally.count}, self._usage.accounts()
-        self._tallies, self._usage = defaultdict(Tally), UsageBook()
-        return told
+        tallies = {key: tally for key, tally in self._tallies.items() if tally.count}
+        accounts = {
+            Account(day_of(day * S_PER_DAY), model, key or ANONYMOUS): used
+            for (day, model, key), used in self._used.items()
+        }
+        self._tallies, self._used = defaultdict(Tally), defaultdict(Consumption)
+        return tallies, accounts
 
 
 def is_remarkable(request: DecisionRecord) -> bool:

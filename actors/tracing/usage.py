@@ -88,12 +88,6 @@ class UsageBook:
         for account, consumption in rows:
             self._days.setdefault(account.day, {})[account] = consumption
 
-    def add(self, request: DecisionRecord) -> Account:
-        """Bills one request on the day on which it ended; the account that it was put on."""
-        account = self._open(Account(day_of(request.finished_at_s), request.model, request.key_name or ANONYMOUS))
-        self[account].count(request)
-        return account
-
     def merge(self, account: Account, used: Consumption) -> Account:
         """Bills what was summed up elsewhere; the account that it was put on."""
         account = self._open(account)

@@ -8,8 +8,16 @@ from contextlib import aclosing
 import pytest
 
 from actors.protocol.errors import BackendTimeout
+from actors.tracing.aggregates import Key
 from actors.tracing.records import SpanRecord
-from actors.tracing.spans import performance_tracer, trace_block, trace_block_async, trace_operations, trace_performance
+from actors.tracing.spans import (
+    TracedSection,
+    performance_tracer,
+    trace_block,
+    trace_block_async,
+    trace_operations,
+    trace_performance,
+)
 
 
 @pytest.fixture
@@ -174,6 +182,24 @@ async def test_switched_off_everything_works_and_nothing_is_recorded(spans: list
         span.note("key", 1)
     assert (choose(1), await ask(), list(words())) == (2, "answer", ["one", "two"])
     assert [token async for token in tokens([])] == ["one", "two"]
+    assert spans == []
+
+
+def test_a_section_is_counted_with_its_outcome_and_only_while_tracing_is_on(spans: list[SpanRecord]) -> None:
+    section, key = TracedSection("router", "order"), Key("router", "order")
+    performance_tracer.collect()
+
+    with section:
+        pass
+    with pytest.raises(BackendTimeout), section:
+        raise BackendTimeout("late")
+    performance_tracer.configure(enabled=False)
+    with section:
+        pass
+
+    told = performance_tracer.collect()
+    assert told is not None
+    assert (told.tallies[key].count, told.tallies[key].errors) == (2, {"timeout": 1})
     assert spans == []
 
 

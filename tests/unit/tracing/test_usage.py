@@ -1,4 +1,5 @@
 from actors.protocol.messages import DecisionRecord, Usage
+from actors.tracing.sums import Sums
 from actors.tracing.usage import Account, Consumption, UsageBook, day_of
 
 NOON_S = 1_795_392_000.0 + 43_200.0  # 2026-11-23, 12:00 UTC
@@ -13,12 +14,20 @@ def request(
     )
 
 
+def bill(book: UsageBook, request: DecisionRecord) -> None:
+    """As it goes: summed up by a replica, billed by the tracer."""
+    sums = Sums()
+    sums.add([request])
+    for account, used in sums.take()[1].items():
+        book.merge(account, used)
+
+
 def test_every_request_is_billed_to_its_day_model_and_key() -> None:
     book = UsageBook()
-    book.add(request("a", "ann"))
-    book.add(request("a", "bob", outcome="timeout"))
-    book.add(request("b", "ann", cost_usd=None))
-    book.add(request("a", "ann", at_s=NOON_S + 86_400))
+    bill(book, request("a", "ann"))
+    bill(book, request("a", "bob", outcome="timeout"))
+    bill(book, request("b", "ann", cost_usd=None))
+    bill(book, request("a", "ann", at_s=NOON_S + 86_400))
 
     report = book.report()
 
@@ -34,7 +43,7 @@ def test_every_request_is_billed_to_its_day_model_and_key() -> None:
 
 def test_what_a_key_or_a_model_has_spent_is_of_one_day() -> None:
     book = UsageBook([(Account("2026-11-23", "a", "ann"), Consumption(requests=2, cost_usd=2.0))])
-    book.add(request("b", "ann"))
+    bill(book, request("b", "ann"))
 
     assert book.spent_usd("2026-11-23", key="ann") == 2.5
     assert book.spent_usd("2026-11-23", model="b") == 0.5
@@ -44,7 +53,7 @@ def test_what_a_key_or_a_model_has_spent_is_of_one_day() -> None:
 def test_a_flood_of_names_is_summed_up_as_other() -> None:
     book = UsageBook(max_rows_per_day=2)
     for number in range(10_000):
-        book.add(request(f"model-{number}", None))
+        bill(book, request(f"model-{number}", None))
 
     assert [row["model"] for row in book.report()["models"]] == ["model-0", "model-1", "other"]
     assert book.report()["total"]["requests"] == 10_000
