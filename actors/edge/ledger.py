@@ -4,99 +4,88 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from actors.edge.measurements import Measurements
 from actors.protocol.errors import LLMError
 from actors.protocol.messages import DecisionRecord
+from actors.protocol.sending import Parts, pickled
 from actors.resilience.error_handler import error_aggregator, handle_error
 from actors.tracing.sums import Batch
 
 log = logging.getLogger("troupe.ledger")
 
-FLUSH_EVERY_S = 0.1
-BATCH = 256
-LONGEST_PAUSE_S = 5.0
-KEPT_FOR_OPTIMIZER = 10_000  # feedback must find its request: only more than this would lose one
-
-Send = Callable[[Sequence[DecisionRecord], int], Awaitable[None]]
+FLUSH_EVERY_S: Final = 0.1
+LONGEST_PAUSE_S: Final = 5.0
+FOLD_AT: Final = 128  # records; of more, the first would have left the processor's cache
+BATCH: Final = 256
+KEPT_FOR_OPTIMIZER: Final = 10_000  # feedback must find its request: only more than this would lose one
 
 
 class Readers(Protocol):
     """Who reads the ledger."""
 
-    async def record_decisions(self, records: Sequence[DecisionRecord]) -> None: ...
+    async def record_decisions(self, records: Parts) -> None: ...
     async def trace(self, batch: Batch) -> None: ...
 
 
 class Lane:
-    """One reader's bounded queue. Writing never waits; what a full queue drops, the oldest, is counted.
+    """The optimizer's bounded queue, of records that are pickled already. Adding never waits; the oldest are dropped.
 
-    A record leaves the queue when the reader has acknowledged it. A reader that is away is tried again, less and less
-    often, in batches that cost the event loop little.
+    Records leave the queue when the optimizer has acknowledged them.
     """
 
-    def __init__(self, reader: str, send: Send, capacity: int) -> None:
-        self._reader = reader
+    def __init__(self, send: Callable[[Parts], Awaitable[None]], capacity: int) -> None:
         self._send = send
         self._capacity = capacity
-        self._waiting: deque[DecisionRecord] = deque()
-        self._dropped = 0
-        self._full = asyncio.Event()
+        self._waiting: deque[tuple[int, bytes]] = deque()
+        self._count = 0
         self._sending = asyncio.Lock()
 
-    def write(self, record: DecisionRecord) -> None:
-        """Takes note of a finished request."""
-        if len(self._waiting) == self._capacity:
-            self._waiting.popleft()
-            self._dropped += 1
-        self._waiting.append(record)
-        if len(self._waiting) == BATCH:
-            self._full.set()
+    def add(self, records: Sequence[DecisionRecord]) -> None:
+        """Takes finished requests."""
+        self._waiting.append((len(records), pickled(records)))
+        self._count += len(records)
+        while self._count > self._capacity:
+            self._count -= self._waiting.popleft()[0]
 
     async def flush(self) -> bool:
-        """Sends all that waits now; false if the reader could not be reached. Survives the caller's cancellation."""
+        """Sends all that waits now; false if the optimizer could not be reached. Survives the caller's cancellation."""
         return await asyncio.shield(asyncio.ensure_future(self._flush()))
-
-    async def flush_forever(self) -> None:
-        """Sends every `FLUSH_EVERY_S`, or sooner when a batch is full; slower while the reader is away."""
-        pause_s = FLUSH_EVERY_S
-        while True:
-            try:
-                async with asyncio.timeout(pause_s):
-                    await self._full.wait()
-            except TimeoutError:
-                pass
-            self._full.clear()
-            reached = await self._flush()
-            pause_s = FLUSH_EVERY_S if reached else min(LONGEST_PAUSE_S, pause_s * 2)
-            if not reached:
-                await asyncio.sleep(pause_s)
 
     async def _flush(self) -> bool:
         async with self._sending:
-            for _ in range(len(self._waiting) // BATCH + 1):
-                batch, dropped = [self._waiting[n] for n in range(min(BATCH, len(self._waiting)))], self._dropped
-                if not batch and not dropped:
-                    return True
-                if not await self._sent(batch, dropped):
+            left = self._count
+            while left > 0:
+                parts = self._next_parts()
+                if not await self._sent(parts):
                     return False
-                self._dropped -= dropped
-                # Those that the full queue dropped meanwhile were the first of this batch.
-                for record in batch:
-                    if self._waiting and self._waiting[0] is record:
-                        self._waiting.popleft()
+                # Those that the full queue dropped meanwhile were the first of these.
+                for part in parts:
+                    left -= part[0]
+                    if self._waiting and self._waiting[0] is part:
+                        self._count -= self._waiting.popleft()[0]
         return True
 
-    async def _sent(self, batch: Sequence[DecisionRecord], dropped: int) -> bool:
+    def _next_parts(self) -> Sequence[tuple[int, bytes]]:
+        parts: list[tuple[int, bytes]] = []
+        count = 0
+        for part in self._waiting:
+            count += part[0]
+            if parts and count > BATCH:
+                break
+            parts.append(part)
+        return parts
+
+    async def _sent(self, parts: Sequence[tuple[int, bytes]]) -> bool:
         try:
-            await self._send(batch, dropped)
+            await self._send(Parts([data for _, data in parts]))
         except LLMError as error:
-            log.debug("%d records wait for the %s: %s", len(self._waiting), self._reader, error)
+            log.debug("%d records wait for the optimizer: %s", self._count, error)
             return False
-        except Exception as error:  # the loop that sends must outlive whatever a batch or a reader does
-            error_aggregator.record(handle_error(error, self._reader, "record"), self._reader, "record")
-            log.exception("a batch for the %s could not be sent", self._reader)
+        except Exception as error:  # the loop that sends must outlive whatever a batch or the optimizer does
+            error_aggregator.record(handle_error(error, "optimizer", "record"), "optimizer", "record")
+            log.exception("a batch for the optimizer could not be sent")
             return False
         return True
 
@@ -104,6 +93,7 @@ class Lane:
 class Ledger:
     """What the optimizer and the tracer have still to hear. Without `measuring` the tracer is told nothing.
 
+    Records are worked off many at a time, for both readers in one go: fetching them from memory is the greater part.
     `sender`, `sample_01`, `every_record`: see `Measurements`.
     """
 
@@ -116,30 +106,44 @@ class Ledger:
         *,
         every_record: bool = False,
     ) -> None:
-        async def decide(records: Sequence[DecisionRecord], _: int) -> None:
-            if records:
-                await readers.record_decisions(records)
-
-        self._decisions = Lane("optimizer", decide, KEPT_FOR_OPTIMIZER)
+        self._fresh: list[DecisionRecord] = []
+        self._decisions = Lane(readers.record_decisions, KEPT_FOR_OPTIMIZER)
         self._measurements = Measurements(readers.trace, sender, sample_01, every_record=every_record)
         self._measuring = measuring
 
     def write(self, record: DecisionRecord) -> None:
         """Takes note of a finished request. The members' own words go to the optimizer alone."""
-        self._decisions.write(record)
-        if self._measuring:
-            self._measurements.write(record)
+        self._fresh.append(record)
+        if len(self._fresh) >= FOLD_AT:
+            self._fold()
 
-    async def flush_decisions(self) -> None:
-        """Sends what the optimizer has not heard; an optimizer that is away is no error here."""
-        await self._decisions.flush()
+    async def flush_decisions(self) -> bool:
+        """Sends what the optimizer has not heard; false if it is away, which is no error here."""
+        self._fold()
+        return await self._decisions.flush()
 
     async def flush_measurements(self) -> bool:
         """Tells the tracer what it has not heard; false if it is away, which is no error here."""
+        self._fold()
         return await self._measurements.flush()
 
     async def flush_forever(self) -> None:
         """Keeps both readers informed, each at its own pace."""
-        async with asyncio.TaskGroup() as lanes:
-            lanes.create_task(self._decisions.flush_forever())
-            lanes.create_task(self._measurements.flush_forever())
+        async with asyncio.TaskGroup() as loops:
+            loops.create_task(_keep(self.flush_decisions))
+            loops.create_task(_keep(self.flush_measurements))
+
+    def _fold(self) -> None:
+        fresh, self._fresh = self._fresh, []
+        if fresh:
+            self._decisions.add(fresh)
+            if self._measuring:
+                self._measurements.add(fresh)
+
+
+async def _keep(flush: Callable[[], Awaitable[bool]]) -> None:
+    """Flushes every `FLUSH_EVERY_S`; slower while the reader is away."""
+    pause_s = FLUSH_EVERY_S
+    while True:
+        await asyncio.sleep(pause_s)
+        pause_s = FLUSH_EVERY_S if await flush() else min(LONGEST_PAUSE_S, pause_s * 2)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from actors.protocol.errors import LLMError
@@ -15,9 +15,6 @@ from actors.tracing.sums import SAMPLES, Batch, Sums, is_remarkable, is_sampled
 
 log = logging.getLogger("troupe.ledger")
 
-TOLD_EVERY_S: Final = 0.1
-LONGEST_PAUSE_S: Final = 5.0
-FOLD_AT: Final = 128  # requests; more would have left the processor's cache by then
 BUNDLES_KEPT: Final = 80  # while the tracer is away
 BUNDLES_AT_ONCE: Final = 16
 REMARKABLE_KEPT: Final = 10_000
@@ -28,10 +25,10 @@ Tell = Callable[[Batch], Awaitable[None]]
 
 
 class Measurements:
-    """The sums over this replica's requests, and their records, on their way to the tracer. Writing never waits.
+    """The sums over this replica's requests, and their records, on their way to the tracer. Adding never waits.
 
-    All comes every 0.1 s; a batch that was not acknowledged comes again, so that each request counts once. While the
-    tracer is away the sums stay complete, and the records of the last 10,000 requests are kept.
+    A batch that was not acknowledged comes again, so that each request counts once. While the tracer is away the sums
+    stay complete, and the records of the last 80 bundles (10,000 requests at full load) are kept.
     """
 
     def __init__(self, tell: Tell, sender: str = "only", sample_01: float = 1.0, *, every_record: bool = False) -> None:
@@ -44,7 +41,6 @@ class Measurements:
         self._sender = sender
         self._below = round(sample_01 * SAMPLES)
         self._every_record = every_record
-        self._fresh: list[DecisionRecord] = []
         self._sums = Sums()
         self._remarkable: deque[DecisionRecord] = deque()
         self._bundles: deque[Bundle] = deque()
@@ -54,31 +50,14 @@ class Measurements:
         self._untold: Batch | None = None  # sent, and not acknowledged
         self._telling = asyncio.Lock()
 
-    def write(self, record: DecisionRecord) -> None:
-        """Takes note of a finished request."""
-        self._fresh.append(record)
-        if len(self._fresh) >= FOLD_AT:
-            self._fold()
-
-    async def flush(self) -> bool:
-        """Tells what is to be told now; false if the tracer is away. Survives the caller's cancellation."""
-        return await asyncio.shield(asyncio.ensure_future(self._flush()))
-
-    async def flush_forever(self) -> None:
-        """Tells every `TOLD_EVERY_S`; slower while the tracer is away."""
-        pause_s = TOLD_EVERY_S
-        while True:
-            await asyncio.sleep(pause_s)
-            pause_s = TOLD_EVERY_S if await self._flush() else min(LONGEST_PAUSE_S, pause_s * 2)
-
-    def _fold(self) -> None:
-        fresh, self._fresh = self._fresh, []
-        self._sums.add(fresh)
-        for record in fresh:
+    def add(self, records: Sequence[DecisionRecord]) -> None:
+        """Takes finished requests."""
+        self._sums.add(records)
+        for record in records:
             if self._every_record or record.latency_ms > self._slowest_ms[0] or is_remarkable(record):
                 self._slowest_ms = sorted([*self._slowest_ms, record.latency_ms])[1:]
                 self._remarkable.append(without_words(record))
-        sampled = fresh if self._below >= SAMPLES else [one for one in fresh if is_sampled(one, self._below)]
+        sampled = records if self._below >= SAMPLES else [one for one in records if is_sampled(one, self._below)]
         if sampled:
             try:
                 self._bundles.append(bundle_of(sampled))
@@ -90,9 +69,13 @@ class Measurements:
         while len(self._remarkable) > REMARKABLE_KEPT:
             self._remarkable.popleft()
 
+    async def flush(self) -> bool:
+        """Tells what is to be told now; false if the tracer is away. Survives the caller's cancellation."""
+        return await asyncio.shield(asyncio.ensure_future(self._flush()))
+
     async def _flush(self) -> bool:
         async with self._telling:
-            while self._untold is not None or self._fresh or self._sums or self._remarkable or self._bundles:
+            while self._untold is not None or self._sums or self._remarkable or self._bundles:
                 is_again = self._untold is not None
                 if not await self._told(self._untold or self._batch()):
                     return False
@@ -101,8 +84,6 @@ class Measurements:
         return True
 
     def _batch(self) -> Batch:
-        if self._fresh:
-            self._fold()
         tallies, accounts = self._sums.take()
         records = [self._remarkable.popleft() for _ in range(min(len(self._remarkable), REMARKABLE_AT_ONCE))]
         bundles = [self._bundles.popleft() for _ in range(min(len(self._bundles), BUNDLES_AT_ONCE))]

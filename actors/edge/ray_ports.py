@@ -17,14 +17,13 @@ from actors.protocol.messages import (
     Chunk,
     CompanyStatus,
     Completion,
-    DecisionRecord,
     Feedback,
     JsonObject,
     Pulse,
 )
 from actors.protocol.outlook import Outlook
 from actors.protocol.ratings import Rating
-from actors.protocol.sending import Packed
+from actors.protocol.sending import Packed, Parts
 from actors.protocol.trust import Trust
 from actors.routing.shares import Grant, Renewal
 from actors.routing.table import BreakerState, Measured, RoutingTable
@@ -121,8 +120,8 @@ class OptimizerPort(Remote):
     def __init__(self, namespace: str) -> None:
         super().__init__(OPTIMIZER, namespace)
 
-    async def record(self, outcomes: Sequence[DecisionRecord]) -> None:
-        await self.call("record", Packed(outcomes))
+    async def record(self, outcomes: Parts) -> None:
+        await self.call("record", outcomes)
 
     async def feedback(self, feedback: Feedback) -> JsonObject:
         acknowledged: JsonObject = await self.call("feedback", feedback)
@@ -149,9 +148,8 @@ class TracerPort(Remote):
     def __init__(self, namespace: str) -> None:
         super().__init__(TRACER, namespace)
 
-    async def record(self, batch: Batch) -> Sequence[str]:
-        wanted: Sequence[str] = await self.call("record", Packed(batch))
-        return wanted
+    async def record(self, batch: Batch) -> None:
+        await self.call("record", Packed(batch))
 
     async def note_quality(self, scored: Sequence[Quality]) -> None:
         await self.call("note_quality", Packed(scored))

@@ -37,35 +37,44 @@ class Sums:
     """Adds requests up, many at once: that costs a third."""
 
     def __init__(self) -> None:
-        self._tallies: defaultdict[Key, Tally] = defaultdict(Tally)  # as many as there are backends, and two
+        self._begin()
+
+    def _begin(self) -> None:
+        self._whole = Tally()
+        self._own_part = Tally()
+        self._calls: defaultdict[str, Tally] = defaultdict(Tally)  # by backend
+        self._waits: defaultdict[str, Tally] = defaultdict(Tally)
         self._used: defaultdict[tuple[int, str, str | None], Consumption] = defaultdict(Consumption)
 
     def __bool__(self) -> bool:
-        return bool(self._tallies)
+        return self._whole.count > 0
 
     def add(self, requests: Sequence[DecisionRecord]) -> None:
         """Counts finished requests: each itself, our own part of its time, its upstream calls, and their waiting."""
-        whole, own = self._tallies[REQUEST], self._tallies[OVERHEAD]
+        whole, own_part, calls, used = self._whole, self._own_part, self._calls, self._used
         for request in requests:
             whole.note(request.outcome, request.latency_ms, request.ttft_ms, request.usage, request.cost_usd)
             if request.outcome == "ok":
-                own.note("ok", request.overhead_ms)
+                own_part.note("ok", request.overhead_ms)
             for attempt in request.attempts:
-                of_backend = self._tallies[backend_key(attempt.backend)]
-                of_backend.note(attempt.outcome, attempt.latency_ms, attempt.ttft_ms, attempt.usage, attempt.cost_usd)
+                calls[attempt.backend].note(
+                    attempt.outcome, attempt.latency_ms, attempt.ttft_ms, attempt.usage, attempt.cost_usd
+                )
                 if attempt.queued_ms is not None:
-                    self._tallies[queue_key(attempt.backend)].note("ok", attempt.queued_ms)
-            self._used[int(request.finished_at_s // S_PER_DAY), request.model, request.key_name].count(request)
+                    self._waits[attempt.backend].note("ok", attempt.queued_ms)
+            used[int(request.finished_at_s // S_PER_DAY), request.model, request.key_name].count(request)
 
     def take(self) -> tuple[Mapping[Key, Tally], Mapping[Account, Consumption]]:
         """What was added since the last time."""
-        tallies = {key: tally for key, tally in self._tallies.items() if tally.count}
+        tallies = {REQUEST: self._whole, OVERHEAD: self._own_part}
+        tallies |= {backend_key(backend): tally for backend, tally in self._calls.items()}
+        tallies |= {queue_key(backend): tally for backend, tally in self._waits.items()}
         accounts = {
             Account(day_of(day * S_PER_DAY), model, key or ANONYMOUS): used
             for (day, model, key), used in self._used.items()
         }
-        self._tallies, self._used = defaultdict(Tally), defaultdict(Consumption)
-        return tallies, accounts
+        self._begin()
+        return {key: tally for key, tally in tallies.items() if tally.count}, accounts
 
 
 def is_remarkable(request: DecisionRecord) -> bool:

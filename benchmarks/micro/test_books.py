@@ -5,7 +5,7 @@ Of batches, the time is that of 256 requests: divide by 256 for one.
 
 import itertools
 import pickle
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from actors.edge.ledger import BATCH, Ledger
 from actors.optimizing.journal import Journal
 from actors.protocol.messages import DecisionRecord
+from actors.protocol.sending import Parts
 from actors.tracer import Tracer
 from actors.tracing.bundle import bundle_of, record_in
 from actors.tracing.sums import Batch, Sums
@@ -22,7 +23,7 @@ from tests.support.batches import batch_of
 
 
 class NobodyReads:
-    async def record_decisions(self, records: Sequence[DecisionRecord]) -> None: ...
+    async def record_decisions(self, records: Parts) -> None: ...
     async def trace(self, batch: Batch) -> None: ...
 
 

@@ -28,6 +28,7 @@ from actors.protocol.messages import (
     JsonObject,
     Pulse,
 )
+from actors.protocol.sending import Parts
 from actors.providers.scripted import Scripted
 from actors.routing.shares import Grant, Renewal
 from actors.routing.table import BackendRecord, Lease, ModelRecord, Price, RoutingTable
@@ -69,8 +70,8 @@ class FakeLinks:
         self.pulses.append(pulse)
         return CompanyStatus(self.company)
 
-    async def record_decisions(self, records: Sequence[DecisionRecord]) -> None:
-        self.records += records
+    async def record_decisions(self, records: Parts) -> None:
+        self.records += records.joined()
 
     async def renew(self, backend: str, renewal: Renewal) -> Grant:
         self.renewed.append(backend)

@@ -1,7 +1,6 @@
 """The ledger: what is kept until it is acknowledged, what is sent once, and what is counted as lost."""
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -9,6 +8,7 @@ import pytest
 from actors.edge.ledger import Ledger
 from actors.protocol.errors import OptimizerError, TracerError
 from actors.protocol.messages import DecisionRecord, EnsembleReport, Vote
+from actors.protocol.sending import Parts
 from actors.tracing.sums import Batch
 
 
@@ -23,14 +23,15 @@ class FakeReaders:
         self.decisions: list[str] = []
         self.measurements: list[str] = []
 
-    async def record_decisions(self, records: Sequence[DecisionRecord]) -> None:
+    async def record_decisions(self, records: Parts) -> None:
         if self.away:
             raise OptimizerError("away")
         if self.breaks:
             raise RuntimeError("broken")
         await self.gate.wait()
-        self.batches.append(len(records))
-        self.decisions += [record.request_id for record in records]
+        told = records.joined()
+        self.batches.append(len(told))
+        self.decisions += [record.request_id for record in told]
 
     async def trace(self, batch: Batch) -> None:
         if self.away:
@@ -89,7 +90,7 @@ async def test_a_long_queue_is_sent_in_batches(ledger: Ledger, readers: FakeRead
 
     await flushed(ledger)
 
-    assert readers.batches == [256, 256, 88]
+    assert readers.batches == [256, 256, 88]  # each of two parts
     assert readers.decisions == [str(number) for number in range(600)]
 
 

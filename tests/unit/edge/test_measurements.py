@@ -1,12 +1,12 @@
 """Is every request in the sums once, and is its record told when it matters?"""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
-from actors.edge.measurements import BUNDLES_AT_ONCE, BUNDLES_KEPT, FOLD_AT, REMARKABLE_AT_ONCE, Measurements
+from actors.edge.measurements import BUNDLES_AT_ONCE, BUNDLES_KEPT, REMARKABLE_AT_ONCE, Measurements
 from actors.protocol.errors import TracerError
 from actors.protocol.messages import Attempt, DecisionRecord
 from actors.resilience.error_handler import error_aggregator
@@ -53,27 +53,27 @@ def request(number: int, outcome: str = "ok", latency_ms: float = 0.0) -> Decisi
     return DecisionRecord(f"req_{number:04x}", 0.0, "m", "single", "b", outcome, 200, latency_ms, 0.1, False)
 
 
-def requests(count: int) -> Iterable[DecisionRecord]:
-    return (request(number) for number in range(count))
+def requests(count: int) -> Sequence[DecisionRecord]:
+    return [request(number) for number in range(count)]
 
 
 async def test_every_request_is_counted_and_bundled_once(measurements: Measurements, tracer: FakeTracer) -> None:
-    for record in requests(3 * FOLD_AT + 5):
-        measurements.write(record)
+    measurements.add(requests(200))
+    measurements.add([request(200), request(201)])
 
     assert await measurements.flush()
 
-    assert tracer.counted == 3 * FOLD_AT + 5
-    assert tracer.bundled == [record.request_id for record in requests(3 * FOLD_AT + 5)]
+    assert tracer.counted == 202
+    assert tracer.bundled == [record.request_id for record in requests(202)]
     assert len(tracer.batches) == 1
 
 
 async def test_an_unacknowledged_batch_comes_again_as_it_was(measurements: Measurements, tracer: FakeTracer) -> None:
     tracer.lost_acknowledgements = 1
-    measurements.write(request(1))
+    measurements.add([request(1)])
 
     assert not await measurements.flush()
-    measurements.write(request(2))
+    measurements.add([request(2)])
     assert await measurements.flush()
 
     assert [batch.number for batch in tracer.batches] == [1, 1, 2]
@@ -93,8 +93,7 @@ async def test_an_unacknowledged_batch_comes_again_as_it_was(measurements: Measu
 async def test_what_is_remarkable_is_told_as_it_is(
     measurements: Measurements, tracer: FakeTracer, remarkable: DecisionRecord
 ) -> None:
-    for record in [*requests(9), remarkable]:
-        measurements.write(record)
+    measurements.add([*requests(9), remarkable])
 
     await measurements.flush()
 
@@ -105,22 +104,20 @@ async def test_what_is_remarkable_is_told_as_it_is(
 async def test_while_the_tracer_is_away_the_last_records_are_kept_and_all_are_counted(
     measurements: Measurements, tracer: FakeTracer
 ) -> None:
-    for record in requests((BUNDLES_KEPT + 2) * FOLD_AT):
-        measurements.write(record)
+    for record in requests(BUNDLES_KEPT + 2):
+        measurements.add([record])
 
     assert await measurements.flush()
 
-    assert tracer.counted == (BUNDLES_KEPT + 2) * FOLD_AT
-    assert len(set(tracer.bundled)) == BUNDLES_KEPT * FOLD_AT
-    assert request(0).request_id not in tracer.bundled
-    assert sum(batch.dropped for batch in tracer.batches) == 2 * FOLD_AT
+    assert tracer.counted == BUNDLES_KEPT + 2
+    assert tracer.bundled == [record.request_id for record in requests(BUNDLES_KEPT + 2)[2:]]
+    assert sum(batch.dropped for batch in tracer.batches) == 2
     assert max(len(batch.bundles) for batch in tracer.batches) == BUNDLES_AT_ONCE
 
 
 async def test_a_sample_is_bundled_and_all_are_counted(tracer: FakeTracer) -> None:
     measurements = Measurements(tracer.record, sample_01=0.25)
-    for record in (request(0x3FFF), request(0x4000), request(0xFFFF, "timeout")):
-        measurements.write(record)
+    measurements.add((request(0x3FFF), request(0x4000), request(0xFFFF, "timeout")))
 
     await measurements.flush()
 
@@ -129,8 +126,7 @@ async def test_a_sample_is_bundled_and_all_are_counted(tracer: FakeTracer) -> No
 
 async def test_where_every_record_counts_every_record_is_told(tracer: FakeTracer) -> None:
     measurements = Measurements(tracer.record, sample_01=0.0, every_record=True)
-    for record in requests(3 * REMARKABLE_AT_ONCE):
-        measurements.write(record)
+    measurements.add(requests(3 * REMARKABLE_AT_ONCE))
 
     await measurements.flush()
 
@@ -140,8 +136,8 @@ async def test_where_every_record_counts_every_record_is_told(tracer: FakeTracer
 
 async def test_sums_tell_calls_waits_and_our_own_part_apart(measurements: Measurements, tracer: FakeTracer) -> None:
     waited = Attempt("b", "ok", 10.0, queued_ms=4.0)
-    measurements.write(replace(request(1), attempts=[waited, Attempt("b", "timeout", 10.0)]))
-    measurements.write(request(2, "timeout"))
+    tried = replace(request(1), attempts=[waited, Attempt("b", "timeout", 10.0)])
+    measurements.add([tried, request(2, "timeout")])
 
     await measurements.flush()
 
@@ -156,7 +152,7 @@ async def test_a_record_that_cannot_be_written_down_breaks_no_request(
     measurements: Measurements, tracer: FakeTracer
 ) -> None:
     before = error_aggregator.total
-    measurements.write(replace(request(1), model="\ud800"))
+    measurements.add([replace(request(1), model="\ud800")])
 
     assert await measurements.flush()
 
@@ -172,7 +168,7 @@ async def test_a_caller_who_leaves_during_a_flush_loses_nothing(tracer: FakeTrac
         await tracer.record(batch)
 
     measurements = Measurements(slow)
-    measurements.write(request(1))
+    measurements.add([request(1)])
     flushing = asyncio.create_task(measurements.flush())
     await asyncio.sleep(0)
     await asyncio.sleep(0)
