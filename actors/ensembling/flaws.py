@@ -24,6 +24,7 @@ MOSTLY_ASCII = 1.3  # bytes per character up to which a text is in Latin script,
 SCRIPT_CHARS = 2_000
 LETTERS = 12  # fewer do not make a language
 
+_LATIN_LETTERS = re.compile(rf"(?:[^A-Za-zÀ-ɏ]*[A-Za-zÀ-ɏ]){{{LETTERS}}}")
 _SCRIPTS: Mapping[str, re.Pattern[str]] = {
     "latin": re.compile(r"[A-Za-zÀ-ɏ]"),
     "greek": re.compile(r"[Ͱ-Ͽ]"),
@@ -52,9 +53,11 @@ def loops(text: str) -> bool:
 
 def script_of(text: str) -> str | None:
     """The script in which a text is written; `None` for one of few letters, such as a number."""
+    if len(text) < LETTERS:
+        return None
     start = text[:SCRIPT_CHARS]
-    if len(start.encode(errors="replace")) <= MOSTLY_ASCII * len(start):
-        return "latin" if len(_SCRIPTS["latin"].findall(start[: 4 * LETTERS])) >= LETTERS else None
+    if start.isascii() or len(start.encode(errors="replace")) <= MOSTLY_ASCII * len(start):
+        return "latin" if _LATIN_LETTERS.match(start, 0, 4 * LETTERS) else None
     counts = {script: len(letters.findall(start)) for script, letters in _SCRIPTS.items()}
     script = max(counts, key=lambda name: counts[name])
     return script if counts[script] >= LETTERS else None
