@@ -34,6 +34,7 @@ from actors.edge.ray_links import ReplicaLinks, bound_host, replica_id
 from actors.edge.ray_ports import OPTIMIZER, ROUTER, SUPERVISOR, TRACER, HostedModel, TracerPort, backend_actor
 from actors.edge.ray_stage import Sources, Stage, end_self
 from actors.ensemble import Ensemble
+from actors.ensembling.likeness import Likeness
 from actors.island.haproxy_launcher import socket_address
 from actors.lease_keeper import LeaseKeeper
 from actors.optimizer import Optimizer
@@ -144,7 +145,8 @@ class EnsembleReplica(Ensemble):
         holdings = Holdings(name, config.server.replicas)
         holdings.take_up(table.backends.values())
         breakers = Breakers(name)
-        cast = Cast(switchboard.port_for, random.Random(), holdings, breakers, sandbox_of(config), TokenCounter())
+        sandbox, count, similar = sandbox_of(config), TokenCounter(), Likeness()
+        cast = Cast(switchboard.port_for, random.Random(), holdings, breakers, sandbox, count, similar)
         watch = watch_of(config, links.note_quality)
         finished = ledger.write if purse is None else partial(_settled, ledger, purse)
         orchestrator = Orchestrator(cast, finished, watch=watch)

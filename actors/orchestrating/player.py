@@ -154,7 +154,7 @@ class Player:
         started_s = self._clock.monotonic_s()
         weights, trust = prior_weights(model, scene.table), trust_in(model, scene.table)
         cascades = model.strategy == "cascade"
-        panel = MultiModelEnsembler("cascade" if cascades else model.merge).panel(
+        panel = MultiModelEnsembler("cascade" if cascades else model.merge, self._cast.similar).panel(
             asked=seats_of(model, weights, trust),
             body=scene.body,
             weights=weights,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from math import inf
 
+from actors.ensembling.agreement import Similarity, token_overlap
 from actors.orchestrating.breakers import Breakers
 from actors.orchestrating.holdings import Holdings
 from actors.protocol.clock import Clock, Deadline
@@ -180,7 +181,7 @@ class Cast:
 
     `holdings`: this replica's shares of the backends; without them it is the only replica. `breakers` hear how each
     call ended. `verifier` tries code, where a model wants that. `count` estimates the tokens that an upstream does
-    not tell.
+    not tell. `similar` says how alike two free texts are.
     """
 
     def __init__(
@@ -191,8 +192,10 @@ class Cast:
         breakers: Breakers | None = None,
         verifier: Verifier | None = None,
         count: Callable[[JsonObject, str], Usage] | None = None,
+        similar: Similarity = token_overlap,
     ) -> None:
         self.verifier = verifier
+        self.similar = similar
         self._count = count
         self._port_for = port_for
         self._breakers = breakers or Breakers("only")
