@@ -15,10 +15,11 @@ from actors.edge import replies
 from actors.edge.gateway import ChatRequest, Reply, StreamedReply
 from actors.edge.quality_watch import QualityWatch
 from actors.edge.wishes import target_of
-from actors.orchestrating.chunks import as_chunks, is_bare_usage
+from actors.orchestrating.chunks import Sent, as_chunks, is_bare_usage
 from actors.orchestrating.ending import all_ended
+from actors.orchestrating.leading import leads
 from actors.orchestrating.player import Opened, Player
-from actors.orchestrating.repairing import Sent, resumed
+from actors.orchestrating.repairing import resumed
 from actors.orchestrating.scene import Cast, Scene
 from actors.protocol.clock import SYSTEM_CLOCK, Clock, Deadline
 from actors.protocol.errors import BackendError, LLMError
@@ -74,7 +75,8 @@ class Orchestrator:
         scene = self._scene(request, table)
         if not isinstance(scene.target, BackendRecord) and scene.target.is_ensemble:
             told = replies.headers(None, 0, _overhead_ms(self._clock.monotonic_s() - request.received_s, scene), None)
-            events = self._written_events if scene.target.is_written else self._merged_events
+            is_live = scene.target.is_written or leads(scene.target.stream_leader, request.body)
+            events = self._written_events if is_live else self._merged_events
             return StreamedReply(told, events(request, scene))
         with self._ending_recorded(request, scene):
             opened = await self._player.open(scene.target, scene)
@@ -174,7 +176,7 @@ class Orchestrator:
         yield replies.with_troupe(last.data, record)
 
     async def _written_events(self, request: ChatRequest, scene: Scene) -> AsyncGenerator[bytes, None]:
-        """Signs of life while the members work, then the words of the model that writes one answer out of theirs."""
+        """Signs of life until there are words of the model that writes one answer out of all, or of the leader."""
         with self._ending_recorded(request, scene):
             opening = asyncio.create_task(self._player.open(scene.target, scene))
             async with aclosing(_signs_of_life(opening)) as signs:

@@ -90,6 +90,12 @@ def _misfits_of_model(name: str, model: Section, names: Sequence[str]) -> Iterat
         yield Finding(("models", name, "members"), f"{article} needs at least 2 members, found 1")
     if model.get("verifier") is not None and (model.get("strategy"), model.get("merge")) != ("ensemble", "best_of_n"):
         yield Finding(("models", name, "verifier"), "code is run for strategy 'ensemble' with merge 'best_of_n' alone")
+    merge = model.get("merge", "weighted_consensus")
+    if model.get("stream_leader") is True and (
+        model.get("strategy") != "ensemble" or merge not in ("weighted_consensus", "majority_vote")
+    ):
+        message = "a leader is streamed by strategy 'ensemble' with merge 'weighted_consensus' or 'majority_vote' alone"
+        yield Finding(("models", name, "stream_leader"), message)
     quorum = _whole(model.get("quorum"))
     if quorum is not None and quorum > len(members) * samples > 0:
         given = shown(model["quorum"])

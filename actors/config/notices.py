@@ -1,4 +1,4 @@
-"""What does a configuration ask for that this version accepts but does not do yet?"""
+"""Which settings of a configuration have no effect as they stand?"""
 
 from collections.abc import Iterator
 
@@ -16,5 +16,3 @@ def _idle_settings(config: Config) -> Iterator[str]:
             yield f"models.{name}.min_confidence_01 has no effect without strategy: cascade, or staged."
         if model.min_confidence_01 == 0 and model.strategy == "cascade":
             yield f"models.{name}.min_confidence_01 is 0: the first member that answers is believed."
-    if not config.optimizer.enabled:
-        yield "optimizer.enabled: false has no effect in this version: outcomes are kept, and weights are equal anyway."

@@ -111,7 +111,8 @@ class ModelConfig(Section):
     agree. `samples`: how often self_consistency asks each member. `verifier`: `tests` lets best_of_n run the code of
     answers on the examples that the question gives. `drop`: answers with these flaws are left out while there are
     others; without it they only count for less. `explore_share_01`: of the requests of a learned model, at most so many
-    go to others than the best rated member.
+    go to others than the best rated member. `stream_leader`: a stream of an ensemble is that of the member that counts
+    most, at once; its last event says whether the vote agrees.
     """
 
     strategy: str = "failover"
@@ -131,6 +132,7 @@ class ModelConfig(Section):
     explore_share_01: Share = 0.1
     verifier: str | None = None
     drop: tuple[str, ...] = ()
+    stream_leader: bool = False
 
     @field_validator("strategy")
     @classmethod

@@ -8,6 +8,33 @@ import orjson
 from actors.protocol.messages import Answer, Chunk, JsonObject, Usage
 
 
+class Sent:
+    """What a caller has read of an answer so far: its text, and whether that is all that there was.
+
+    `first`: the first event, whose id the rest must carry.
+    """
+
+    __slots__ = ("first", "is_plain", "texts")
+
+    def __init__(self) -> None:
+        self.first = b""
+        self.texts: list[str] = []
+        self.is_plain = True
+
+    def note(self, chunk: Chunk) -> None:
+        """To be called with each chunk that is sent."""
+        if not self.first:
+            self.first = chunk.data
+        if chunk.text:
+            self.texts.append(chunk.text)
+        if not chunk.is_plain:
+            self.is_plain = False
+
+    @property
+    def text(self) -> str:
+        return "".join(self.texts)
+
+
 def as_chunks(body: JsonObject, usage: Usage | None) -> Iterator[Chunk]:
     """A completion's events: role, content, refusal, tool calls, finish, and usage if it is given."""
     frame = {key: body[key] for key in ("id", "created", "model") if key in body} | {"object": "chat.completion.chunk"}

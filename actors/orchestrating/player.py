@@ -14,11 +14,12 @@ from actors.orchestrating.chunks import replayed
 from actors.orchestrating.failover import FailoverHandler, capable, is_final
 from actors.orchestrating.fan_out import hear_panel, seats_of, stage_of, wanted_of
 from actors.orchestrating.hedging import Hedges, hedged
+from actors.orchestrating.leading import Leader, attested, chosen_leader, ended, hearing, leads, led
 from actors.orchestrating.relay import Relay
 from actors.orchestrating.scene import Cast, Scene, cost_of
 from actors.protocol.clock import Clock
 from actors.protocol.errors import EnsembleError, LLMError, MalformedAnswer
-from actors.protocol.messages import Answer, Chunk, EnsembleReport, Failure, JsonObject, Outcome
+from actors.protocol.messages import Answer, Chunk, Completion, EnsembleReport, Failure, JsonObject, Outcome
 from actors.protocol.streams import Closeable, HandedOn
 from actors.protocol.trust import Trust
 from actors.resilience.retry import Sleep
@@ -67,6 +68,8 @@ class Player:
             return await self.open_backend(target, scene)
         if target.is_written:
             return await self._open_written(target, scene)
+        if leads(target.stream_leader, scene.body):
+            return await self._open_led(target, scene)
         if target.is_ensemble:
             outcome = await self._play_together(target, scene)
             return outcome if isinstance(outcome, Failure) else Opened(outcome.backend, replayed(outcome))
@@ -149,8 +152,8 @@ class Player:
 
         return await Relay(model, scene, ask).run()
 
-    async def _play_panel(self, model: ModelRecord, scene: Scene) -> Outcome:
-        """Members at once or in stages, until the panel has decided."""
+    async def _play_panel(self, model: ModelRecord, scene: Scene, leader: Leader | None = None) -> Outcome:
+        """Members at once or in stages, until the panel has decided. A `leader` is being asked already."""
         started_s = self._clock.monotonic_s()
         weights, trust = prior_weights(model, scene.table), trust_in(model, scene.table)
         cascades = model.strategy == "cascade"
@@ -177,7 +180,7 @@ class Player:
 
         await hear_panel(
             panel,
-            lambda name: self._play_member(name, scene, wanted),
+            hearing(leader, lambda name: self._play_member(name, scene, wanted)),
             absence,
             scene.deadline.sooner(model.deadline_s),
             self._clock,
@@ -217,6 +220,41 @@ class Player:
             opened = await self.open(scene.table.resolve(model.judge or ""), scene.asking(_synthesis(scene)))
         scene.report = written_report(report, model, opened)
         return opened if isinstance(opened, Opened) else Opened(best.backend, replayed(best))
+
+    async def _open_led(self, model: ModelRecord, scene: Scene) -> Opened | Failure:
+        """The stream of the member that counts most, while all vote; the merged answer where it gives none."""
+        weights = prior_weights(model, scene.table)
+        trust = trust_in(model, scene.table)
+        learned = {} if trust is None else trust.weights
+        able = [name for name in capable(model.members, scene) if callable_now(name, scene.table)]
+        name = chosen_leader(model.members, lambda name: weights[name] * learned.get(name, 1.0), able)
+        leader = Leader(name, asyncio.get_running_loop().create_future())
+        started_s = self._clock.monotonic_s()
+        voting = asyncio.create_task(self._play_panel(model, scene, leader))
+        try:
+            opened = await self.open(scene.table.resolve(name), scene)
+            if isinstance(opened, Failure):
+                leader.outcome.set_result(opened)
+                outcome = await voting
+                return outcome if isinstance(outcome, Failure) else Opened(outcome.backend, replayed(outcome))
+        except BaseException:
+            await ended(voting, leader)
+            raise
+        backend, chunks = opened.backend, opened.chunks
+
+        def attest(streamed: Answer, voted: Outcome) -> None:
+            if scene.report is not None:
+                scene.report = attested(scene.report, streamed, voted, self._cast.similar)
+
+        def as_answer(completion: Completion) -> Answer:
+            cost_usd = cost_of(scene.table.backends[backend], completion.usage)
+            return Answer(backend, completion, self._ms_since(started_s), cost_usd)
+
+        async def close() -> None:
+            await ended(voting, leader)
+            await chunks.aclose()
+
+        return Opened(backend, HandedOn(led(backend, chunks, leader, voting, attest, as_answer), close))
 
     async def _play_member(self, name: str, scene: Scene, wanted: Mapping[str, object]) -> Outcome:
         member = scene.table.resolve(name)

@@ -5,6 +5,7 @@ from contextlib import aclosing
 
 import orjson
 
+from actors.orchestrating.chunks import Sent
 from actors.orchestrating.player import Opened, Player
 from actors.orchestrating.scene import Scene
 from actors.protocol.errors import LLMError
@@ -13,33 +14,6 @@ from actors.protocol.streams import Closeable, HandedOn
 from actors.resilience.splicing import MISMATCH, Splice
 from actors.routing.strategies import callable_now, order
 from actors.routing.table import BackendRecord
-
-
-class Sent:
-    """What a caller has read of an answer so far: its text, and whether that is all that there was.
-
-    `first`: the first event, whose id the rest must carry.
-    """
-
-    __slots__ = ("first", "is_plain", "texts")
-
-    def __init__(self) -> None:
-        self.first = b""
-        self.texts: list[str] = []
-        self.is_plain = True
-
-    def note(self, chunk: Chunk) -> None:
-        """To be called with each chunk that is sent."""
-        if not self.first:
-            self.first = chunk.data
-        if chunk.text:
-            self.texts.append(chunk.text)
-        if not chunk.is_plain:
-            self.is_plain = False
-
-    @property
-    def text(self) -> str:
-        return "".join(self.texts)
 
 
 async def resumed(player: Player, scene: Scene, broken: str, sent: Sent, error: LLMError) -> Opened | None:

@@ -189,7 +189,11 @@ class Vote(Sendable):
 
 @dataclass(slots=True)
 class EnsembleReport(Sendable):
-    """How the answers of an ensemble became one: the `ensemble` object of the reply."""
+    """How the answers of an ensemble became one: the `ensemble` object of the reply.
+
+    `streamed`: whose answer the caller got before the vote; `attested`: whether the vote came to the same, `None` where
+    it came to nothing.
+    """
 
     asked: int
     answered: int
@@ -203,9 +207,11 @@ class EnsembleReport(Sendable):
     votes: Sequence[Vote] = ()
     failures: Sequence[Failure] = ()
     reasons: Sequence[str] = ()
+    streamed: str | None = None
+    attested: bool | None = None
 
     def as_json(self) -> JsonObject:
-        return {
+        told: JsonObject = {
             "asked": self.asked,
             "answered": self.answered,
             "quorum": self.quorum,
@@ -219,6 +225,7 @@ class EnsembleReport(Sendable):
             "votes": [vote.as_json() for vote in self.votes],
             "failures": [{"backend": f.backend, "code": f.code, "message": f.message} for f in self.failures],
         }
+        return told if self.streamed is None else told | {"streamed": self.streamed, "attested": self.attested}
 
 
 @dataclass(slots=True)

@@ -137,6 +137,7 @@ class ModelRecord(Sendable):
     explore_share_01: float = 0.1
     verifier: str | None = None
     drop: Sequence[str] = ()
+    stream_leader: bool = False
 
     @property
     def is_ensemble(self) -> bool:

@@ -5,7 +5,8 @@ from typing import Any
 import orjson
 import pytest
 
-from actors.orchestrating.repairing import Sent, resumed
+from actors.orchestrating.chunks import Sent
+from actors.orchestrating.repairing import resumed
 from actors.protocol.errors import LLMError, MalformedAnswer
 from actors.protocol.messages import Chunk
 from actors.routing.table import ModelRecord, Supports

@@ -133,3 +133,11 @@ def test_code_is_run_for_best_of_n_alone() -> None:
     assert found(code=model) == {}
     assert list(found(code={**model, "merge": "majority_vote"})) == ["models.code.verifier"]
     assert list(found(code={"members": ["qwen"], "verifier": "tests"})) == ["models.code.verifier"]
+
+
+def test_only_a_vote_has_a_leader_to_stream() -> None:
+    model = {"strategy": "ensemble", "members": ["qwen", "smol"], "stream_leader": True}
+
+    assert list(found(led=model)) == []
+    assert list(found(led={**model, "merge": "best_of_n"})) == ["models.led.stream_leader"]
+    assert list(found(led={**model, "strategy": "failover"})) == ["models.led.stream_leader"]

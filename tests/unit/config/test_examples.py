@@ -13,7 +13,7 @@ from actors.config.file import check_text, parse_config
 CLUSTER = Path(__file__).parents[3] / "cluster"
 DEMO = (CLUSTER / "demo.yaml").read_text()
 BETWEEN_TWO = ("post", "hort")  # as near to `host` as to `port`
-FREE_NAMES = {"smollm2", "company", "vote", "best", "first"}
+FREE_NAMES = {"smollm2", "company", "vote", "best", "thrifty", "first"}
 KEYS = [
     (number, key.start(), key[0])
     for number, line in enumerate(DEMO.splitlines(), 1)

@@ -11,8 +11,14 @@ def test_a_configuration_whose_settings_all_work_has_no_notices() -> None:
 
 
 def test_settings_without_effect_are_named() -> None:
-    config = parse_config("backends: {a: {provider: scripted, rpm: 60}}\noptimizer: {enabled: false}\n")
+    models = """
+models:
+  first: {members: [a], min_confidence_01: 0.5}
+  thrifty: {strategy: cascade, members: [a, b]}
+"""
+    config = parse_config("backends: {a: {provider: scripted}, b: {provider: scripted}}" + models)
 
-    (notice,) = notices(config)
+    without_cascade, believed = notices(config)
 
-    assert notice.startswith("optimizer.enabled: false has no effect")
+    assert without_cascade.startswith("models.first.min_confidence_01 has no effect")
+    assert believed.startswith("models.thrifty.min_confidence_01 is 0")
