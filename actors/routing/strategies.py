@@ -8,10 +8,14 @@ table alone is worked out once per table.
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from actors.protocol.errors import LLMRouterError
 from actors.protocol.ratings import ANY_TASK, UNRATED, Rating, propensities
 from actors.routing.table import BackendRecord, ModelRecord, RoutingTable
+
+QUALITY_MARGIN_01: Final = 0.05
+"""How much worse than the best rated member a cheap or fast one may be known to be, and still come first."""
 
 
 @dataclass(slots=True)
@@ -107,25 +111,21 @@ def least_busy(model: ModelRecord, table: RoutingTable, view: LocalView) -> list
 
 
 def fastest(model: ModelRecord, table: RoutingTable, view: LocalView) -> list[str]:
-    """Lowest measured median latency first; what was never measured comes first, so that it gets measured."""
+    """Lowest measured median latency first, what was never measured before it, so that it gets measured; members known
+    to answer clearly worse than the best come last."""
     return list(_once_per_table("fastest", model, table, _by_latency))
 
 
 def cheapest(model: ModelRecord, table: RoutingTable, view: LocalView) -> list[str]:
-    """Lowest list price first (input and output tokens alike); hosted models are free, unknown prices come last."""
+    """Lowest list price first (input and output tokens alike); hosted models are free, unknown prices come after all
+    others; members known to answer clearly worse than the best come last."""
     return list(_once_per_table("cheapest", model, table, _by_price))
 
 
 def learned(model: ModelRecord, table: RoutingTable, view: LocalView) -> list[str]:
     """The best rated first, or now and then another, so that more is learned; the rest by rating, ties as given."""
     members = _candidates(model, table)
-    known = table.ratings.get(ANY_TASK, {})
-
-    def rating(name: str) -> Rating:
-        leaves = (name,) if name in table.backends else table.leaves(name)
-        return max((known.get(leaf, UNRATED) for leaf in leaves), key=lambda one: one.quality_01)
-
-    ratings = {name: rating(name) for name in members}
+    ratings = {name: _rating(name, table) for name in members}
     judgements = sum(one.judgements for one in ratings.values())
     chances = propensities([one.quality_01 for one in ratings.values()], judgements, model.explore_share_01)
     chosen = view.rng.choices(range(len(members)), chances)[0]
@@ -179,7 +179,28 @@ def _lowest_first(
         backend = table.backends.get(name)
         return score(backend) if backend else min(score(table.backends[leaf]) for leaf in table.leaves(name))
 
-    return sorted(_open_to_calls(members, table), key=lowest)
+    allowed = _open_to_calls(members, table)
+    worse = _clearly_worse(allowed, table) if table.ratings else frozenset()
+    return sorted(allowed, key=lambda name: (name in worse, lowest(name)))
+
+
+def _clearly_worse(members: Sequence[str], table: RoutingTable) -> frozenset[str]:
+    """Members rated below the best by more than the margin, where their 95 % intervals are apart as well."""
+    ratings = {name: _rating(name, table) for name in members}
+    best = max(ratings.values(), key=lambda one: one.quality_01 - one.reach_01)
+    low_01 = best.quality_01 - best.reach_01
+    return frozenset(
+        name
+        for name, one in ratings.items()
+        if one.quality_01 + one.reach_01 < low_01 and one.quality_01 < best.quality_01 - QUALITY_MARGIN_01
+    )
+
+
+def _rating(name: str, table: RoutingTable) -> Rating:
+    """A backend's own rating, for all types of task; of a model, that of the best backend behind it."""
+    known = table.ratings.get(ANY_TASK, {})
+    leaves = (name,) if name in table.backends else table.leaves(name)
+    return max((known.get(leaf, UNRATED) for leaf in leaves), key=lambda one: one.quality_01)
 
 
 def _weight(name: str, table: RoutingTable) -> float:

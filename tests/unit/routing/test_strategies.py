@@ -90,6 +90,28 @@ def test_cheapest_puts_unknown_prices_last() -> None:
     assert ordered(priced) == ["c", "b", "a"]
 
 
+@pytest.mark.parametrize("strategy", ["cheapest", "fastest"])
+def test_a_member_known_to_answer_clearly_worse_comes_last(strategy: str) -> None:
+    bad, good = backend("bad", price=1, p50_ms=1), backend("good", price=3, p50_ms=3)
+    rated = {"any": {"bad": Rating(0.5, 100.0), "good": Rating(0.8, 100.0)}}  # 0.40 .. 0.60 and 0.72 .. 0.88
+
+    assert ordered(replace(table(strategy, bad=bad, good=good), ratings=rated)) == ["good", "bad"]
+
+
+@pytest.mark.parametrize(
+    "rated",
+    [
+        pytest.param({"bad": Rating(0.5, 5.0), "good": Rating(0.8, 5.0)}, id="little is known"),
+        pytest.param({"good": Rating(0.9, 1000.0)}, id="nothing is known of one"),
+        pytest.param({"bad": Rating(0.76, 90_000.0), "good": Rating(0.8, 90_000.0)}, id="within the margin"),
+    ],
+)
+def test_the_cheapest_comes_first_unless_it_is_known_to_be_clearly_worse(rated: dict[str, Rating]) -> None:
+    priced = table("cheapest", bad=backend("bad", price=1), good=backend("good", price=3))
+
+    assert ordered(replace(priced, ratings={"any": rated})) == ["bad", "good"]
+
+
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_caller_s_choice_of_members_is_neither_widened_nor_remembered(strategy: str) -> None:
     three = table(strategy, a=backend("a"), b=backend("b"), c=backend("c"))
