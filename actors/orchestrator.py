@@ -229,6 +229,7 @@ class Orchestrator:
             table_version=scene.table.version,
             unclosed=scene.table.unclosed,
             traceparent=request.traceparent,
+            explored=scene.explored,
         )
         self._on_finished(record)
         return record

@@ -36,7 +36,7 @@ class FailoverHandler:
         with ORDERING:
             self._members: Sequence[str] = order(model, scene.table, view)
         if model.strategy == "learned":
-            scene.propensity_01 = view.propensity_01
+            scene.propensity_01, scene.explored = view.propensity_01, view.explored
         self._postponed: dict[str, float] = {}
         self._worst: Failure | None = None
         self.wait_s = 0.0

@@ -27,7 +27,7 @@ class Scene:
     """One request under way.
 
     `waiting` is entered whenever it waits for a model. `report` is that of the outermost ensemble, once it has ended.
-    `propensity_01`: with which probability its first member was chosen.
+    `propensity_01`: with which probability its first member was chosen; `explored`: whether to learn more of it.
     `answers`: what the members of that ensemble said.
     `came_s`: when the request came, on the monotonic clock.
     `shut`: backends that are not asked again for it, since they were silent or refuse us. `too_small`: those for whose
@@ -49,6 +49,7 @@ class Scene:
     excluded: dict[str, str] = field(default_factory=dict)
     report: EnsembleReport | None = None
     propensity_01: float = 1.0
+    explored: bool = False
     answers: Sequence[Answer] = field(default=(), repr=False)
     waiting: "Waiting" = field(init=False)
 

@@ -237,7 +237,8 @@ class DecisionRecord(Sendable):
     each with the reason. `key_name` names the API key that it came with;
     `saved_usd` is what the answer had cost that was given again, `None` for a new one. `table_version` is that of the
     routing table that it was decided on, and `unclosed` the backends whose breaker was not closed then, each with its
-    state. `traceparent`: the caller's span (W3C).
+    state. `traceparent`: the caller's span (W3C). `explored`: whether a learned model asked
+    another member than the best rated first.
     """
 
     request_id: str
@@ -264,6 +265,7 @@ class DecisionRecord(Sendable):
     table_version: int = 0
     unclosed: Sequence[tuple[str, str]] = ()
     traceparent: str | None = None
+    explored: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,8 @@ class LocalView:
     """What one replica knows beyond the table: its random source, whose turn it is, and its own calls under way.
 
     `resting`: backends that asked to be left alone -> until when, on the monotonic clock in seconds.
-    `propensity_01`: with which probability a learned order began as the last one did.
+    `propensity_01`: with which probability a learned order began as the last one did; `explored`: whether it began with
+    another member than the best rated.
     """
 
     rng: random.Random
@@ -31,6 +32,7 @@ class LocalView:
     in_flight: Mapping[str, int] = field(default_factory=dict)
     resting: dict[str, float] = field(default_factory=dict)
     propensity_01: float = 1.0
+    explored: bool = False
 
     def next_turn(self, model: str) -> int:
         turn = self.turns.get(model, 0)
@@ -127,9 +129,11 @@ def learned(model: ModelRecord, table: RoutingTable, view: LocalView) -> list[st
     members = _candidates(model, table)
     ratings = {name: _rating(name, table) for name in members}
     judgements = sum(one.judgements for one in ratings.values())
-    chances = propensities([one.quality_01 for one in ratings.values()], judgements, model.explore_share_01)
+    predicted_01 = [one.quality_01 for one in ratings.values()]
+    chances = propensities(predicted_01, judgements, model.explore_share_01)
     chosen = view.rng.choices(range(len(members)), chances)[0]
     view.propensity_01 = chances[chosen]
+    view.explored = chosen != predicted_01.index(max(predicted_01))
     first = members[chosen]
     return sorted(members, key=lambda name: (name != first, -ratings[name].quality_01))
 

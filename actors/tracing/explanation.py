@@ -61,6 +61,7 @@ def explanation(record: DecisionRecord) -> JsonObject:
             "task_type": record.task_type,
             "pattern": record.pattern,
             "propensity_01": record.propensity_01,
+            "explored": record.explored,
         },
     }
 

@@ -195,7 +195,9 @@ def test_learned_keeps_the_given_order_among_those_that_nobody_judged() -> None:
 def test_learned_tries_others_as_often_as_it_says() -> None:
     with_view, known = view(), rated(0.2, a=0.5, b=0.5)
 
-    firsts = Counter((ordered(known, with_view)[0], round(with_view.propensity_01, 3)) for _ in range(1000))
+    firsts = Counter(
+        (ordered(known, with_view)[0], round(with_view.propensity_01, 3), with_view.explored) for _ in range(1000)
+    )
 
-    assert set(firsts) == {("a", 0.8), ("b", 0.2)}
-    assert 150 < firsts["b", 0.2] < 250  # four standard deviations
+    assert set(firsts) == {("a", 0.8, False), ("b", 0.2, True)}
+    assert 150 < firsts["b", 0.2, True] < 250  # four standard deviations
