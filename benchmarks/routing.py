@@ -118,29 +118,43 @@ def full_information(data: Scores, orders: int) -> dict[str, list[float]]:
     return found
 
 
-def bandit(data: Scores, orders: int, swap_at: int | None = None) -> Floats:
-    """Per order and question: the chosen model's score less the best single model's.
+def bandit(data: Scores, orders: int, swap_at: int | None = None) -> tuple[Floats, Floats]:
+    """Per order and question: the chosen model's score less the best single model's, and whether the model that was
+    chosen is the one that is best over all questions at that time (1 or 0).
 
     `swap_at`: from that question on, the best model and the weakest answer for each other.
     """
     best, worst = data.scores_01.mean(0).argmax(), data.scores_01.mean(0).argmin()
-    found = []
+    found, right = [], []
     for seed in range(orders):
         rng = np.random.default_rng(seed)
         order = rng.permutation(len(data.scores_01))
         router = QuestionRouter(data.models)
-        gained = []
+        gained, hits = [], []
         for place, question in enumerate(order):
-            scores_01 = data.scores_01[question]
+            scores_01, top = data.scores_01[question], best
             if swap_at is not None and place >= swap_at:
+                top = worst
                 scores_01 = scores_01.copy()
                 scores_01[[best, worst]] = scores_01[[worst, best]]
             features = data.features[question]
             arm = int(rng.choice(len(data.models), p=router.propensities(features)))
             router.learn(features, arm, float(scores_01[arm]))
             gained.append(scores_01[arm] - data.scores_01[question, best])
+            hits.append(float(arm == top))
         found.append(gained)
-    return np.array(found)
+        right.append(hits)
+    return np.array(found), np.array(right)
+
+
+def recovery(right: Floats, swap_at: int, window: int = 100) -> tuple[float, int | None]:
+    """The share of right choices over the `WINDOW` questions before the swap, and after how many questions the mean of
+    the last `window` is back at 90 % of it; None if never. `right`: a row per order."""
+    share = right.mean(0)
+    former = float(share[swap_at - WINDOW : swap_at].mean())
+    after = np.convolve(share[swap_at:], np.full(window, 1 / window), "valid")
+    back = np.flatnonzero(after >= 0.9 * former)
+    return former, int(back[0]) + window if len(back) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +224,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--orders", type=int, default=20)
     parser.add_argument("--png", type=Path)
+    parser.add_argument("--swap-at", type=int, help="only drift: the best and the weakest model swap at this question")
     given = parser.parse_args()
     data = load(given.data)
     console = Console(width=100)
@@ -220,11 +235,16 @@ def main() -> None:
             table.add_row(name, *(f"{mean:.3f}" for mean in means))
         console.print(table)
         return
+    if given.swap_at is not None:
+        former, questions = recovery(bandit(data, given.orders, given.swap_at)[1], given.swap_at)
+        back = "never" if questions is None else f"after {questions} questions"
+        console.print(f"drift: {100 * former:.0f} % right choices before the swap; 90 % of that again {back}")
+        return
     table = Table("way", "points above the best single model", title="full information, unseen half")
     for name, gains in full_information(data, given.orders).items():
         table.add_row(name, interval(gains))
     console.print(table)
-    gained = bandit(data, given.orders)
+    gained, _ = bandit(data, given.orders)
     windows = np.convolve(gained.mean(0), np.full(WINDOW, 1 / WINDOW), "valid")[SETTLED:]
     quarter = gained[:, -len(data.features) // 4 :].mean(1)
     console.print(f"bandit feedback: {interval(quarter)} in the last quarter; worst window {100 * windows.min():+.2f}")

@@ -27,7 +27,7 @@ def judge(gateway: RunningGateway, request_id: str) -> str | None:
     return None
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(300)
 def test_no_acknowledged_feedback_is_lost_when_the_optimizer_is_killed_twice(start: Start, tmp_path: Path) -> None:
     config = single(tmp_path, "42")
     config.write_text(f'{config.read_text()}optimizer: {{state: "sqlite:///{tmp_path}/state.db"}}\n')

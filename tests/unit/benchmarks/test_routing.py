@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.routing import Scores, bandit, full_information, tf_idf, tradeoff
+from benchmarks.routing import WINDOW, Scores, bandit, full_information, recovery, tf_idf, tradeoff
 
 
 def test_a_perfect_ranking_recovers_the_lead_first() -> None:
@@ -38,6 +38,14 @@ def test_a_bandit_that_sees_only_its_own_choices_settles_on_the_better_model() -
     scores_01 = np.tile([0.2, 0.9], (400, 1))
     data = Scores(["a", "b"], np.zeros((400, SIZE)), np.zeros((400, 2)), np.ones(400), scores_01)
 
-    gained = bandit(data, orders=2)
+    gained, _ = bandit(data, orders=2)
 
     assert gained[:, -100:].mean() > -0.05
+
+
+def test_recovery_is_counted_from_the_swap_to_the_end_of_the_first_window_that_is_good_again() -> None:
+    right = np.concatenate([np.ones(WINDOW), np.zeros(50), np.ones(200)])[None]
+
+    # 100 questions with at most ten wrong ones: the last of the window is 50 + 90.
+    assert recovery(right, swap_at=WINDOW) == (1.0, 140)
+    assert recovery(np.concatenate([np.ones(WINDOW), np.zeros(150)])[None], swap_at=WINDOW) == (1.0, None)
