@@ -32,6 +32,7 @@ models:
   either: {{strategy: failover, members: [narrow, spare]}}
 """
 RPM = 600
+ANSWER_S = 0.3  # long beside what a busy machine needs from one call's end to the next one's start
 CALLERS = 32  # the narrow backend takes 8 and lets 32 wait, so nobody is refused, however callers are spread
 
 
@@ -48,7 +49,7 @@ class Counts:
         self.came_s.append(time.monotonic())
         self._count(+1)
         try:
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(ANSWER_S)
         finally:
             self._count(-1)
         return await whole(completion("hello"))(request)
@@ -112,7 +113,8 @@ def test_limits_hold_over_both_replicas_and_are_used(gateway: RunningGateway, tr
     began_s = time.monotonic()
     assert set(offer(gateway, "narrow", 6.0)) == {200}
     assert max(level for _, level in counts.levels) <= 8
-    assert counts.share_of_time_01(7, began_s + 2, began_s + 6) >= 0.8  # from when shares follow the demand
+    # From when shares follow the demand. Were places left unused, 7 of 8 would run at hardly any time.
+    assert counts.share_of_time_01(7, began_s + 2, began_s + 6) >= 0.7
 
     counts.came_s.clear()
     began_s = time.monotonic()
