@@ -54,6 +54,7 @@ from actors.tracer import Tracer
 from actors.tracing.tokens import TokenCounter
 from actors.wiring import (
     check_backend,
+    detect_of,
     exporter_of,
     fingerprint,
     lease_of,
@@ -146,7 +147,9 @@ class EnsembleReplica(Ensemble):
         holdings.take_up(table.backends.values())
         breakers = Breakers(name)
         sandbox, count, similar = sandbox_of(config), TokenCounter(), Likeness()
-        cast = Cast(switchboard.port_for, random.Random(), holdings, breakers, sandbox, count, similar)
+        cast = Cast(
+            switchboard.port_for, random.Random(), holdings, breakers, sandbox, count, similar, detect_of(config)
+        )
         watch = watch_of(config, links.note_quality)
         finished = ledger.write if purse is None else partial(_settled, ledger, purse)
         orchestrator = Orchestrator(cast, finished, watch=watch)

@@ -14,11 +14,12 @@ from actors.ensembling.extraction import final_answer
 from actors.optimizing.journal import OUTCOMES_KEPT, Journal, JournalDamaged, Receipt
 from actors.optimizing.lessons import Lessons, ballots_written, trust_json
 from actors.optimizing.rating import LATEST, rated, ratings_json
-from actors.optimizing.weights import UNKNOWN_TASK, EqualWeights, WeightPolicy
+from actors.optimizing.weights import EqualWeights, WeightPolicy
 from actors.protocol.clock import SYSTEM_CLOCK, Clock
 from actors.protocol.errors import LLMError, NotFound, OptimizerError, Overloaded, Unprocessable
 from actors.protocol.messages import DecisionRecord, Feedback, JsonObject, Pulse
 from actors.protocol.ratings import Rating
+from actors.protocol.tasks import UNKNOWN_TASK
 from actors.protocol.trust import Trust
 from actors.tracing.spans import trace_operations
 

@@ -24,6 +24,7 @@ from actors.orchestrating.scene import Cast, Scene
 from actors.protocol.clock import SYSTEM_CLOCK, Clock, Deadline
 from actors.protocol.errors import BackendError, LLMError
 from actors.protocol.messages import AttemptOutcome, DecisionRecord, Failure, Outcome
+from actors.protocol.tasks import question_in
 from actors.resilience.retry import AttemptBudget
 from actors.routing.table import BackendRecord, ModelRecord, RoutingTable
 
@@ -114,6 +115,7 @@ class Orchestrator:
             clock=self._clock,
             max_cost_usd=max_cost_usd,
             came_s=request.received_s,
+            task=self._cast.detect(question_in(request.body["messages"])),
         )
 
     async def _live_events(
@@ -230,6 +232,8 @@ class Orchestrator:
             unclosed=scene.table.unclosed,
             traceparent=request.traceparent,
             explored=scene.explored,
+            task_type=scene.task.task_type,
+            task_permille=scene.task.permille,
         )
         self._on_finished(record)
         return record

@@ -10,7 +10,9 @@ from typing import assert_never
 from pydantic import SecretStr
 
 from actors.config.settings import BackendConfig, Config, LlamaCppBackend, OpenAIBackend, ScriptedBackend
+from actors.optimizing.tasks.detector import TaskDetector
 from actors.protocol.ports import Provider
+from actors.protocol.tasks import Detect, unguessed
 from actors.providers.catalogue import resolve
 from actors.providers.llama_cpp import LlamaCpp
 from actors.providers.openai import OpenAI
@@ -71,6 +73,11 @@ def sandbox_notices(config: Config) -> list[str]:
     reason = None if sandbox is None else asyncio.run(sandbox.unavailable_because())
     names = ", ".join(f"models.{name}.verifier" for name, model in config.models.items() if model.verifier)
     return [] if reason is None else [f"{names} has no effect on this machine, no code is run: {reason}."]
+
+
+def detect_of(config: Config) -> Detect:
+    """What tells the types of tasks apart; nothing does where nothing is to be learned."""
+    return TaskDetector.trained().detect if config.optimizer.enabled else unguessed
 
 
 def exporter_of(config: Config) -> Callable[[], Exporter] | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from actors.optimizing.trust_learner import TrustLearner
 from actors.protocol.messages import DecisionRecord, Feedback, JsonObject
+from actors.protocol.tasks import ANY_TASK
 from actors.protocol.trust import NOBODY, Trust
 
 VOTES_KEPT = 10_000
@@ -23,7 +24,7 @@ class Ballots:
 
 
 class Lessons:
-    """One `TrustLearner` per panel and task type, and the votes of the last requests, for the feedback on them.
+    """One `TrustLearner` per panel and task type and one for all types, and the last requests' votes, for feedback.
 
     A panel is a model's name with those members: weights that were fitted together mean something only together.
     """
@@ -51,12 +52,11 @@ class Lessons:
         possible = self._possible(feedback, ballots)
         if possible is None:
             return
-        key = (ballots.model, ballots.task_type)
-        if key not in self._learners:
-            self._learners[key] = TrustLearner([member for member, _ in ballots.votes])
-        learner = self._learners[key]
-        learner.admit([member for member, _ in ballots.votes])
-        learner.learn(ballots.votes, possible)
+        members = [member for member, _ in ballots.votes]
+        for task_type in (ballots.task_type, ANY_TASK):
+            learner = self._learners.setdefault((ballots.model, task_type), TrustLearner(members))
+            learner.admit(members)
+            learner.learn(ballots.votes, possible)
 
     def trust(self) -> dict[str, dict[str, Trust]]:
         """Per model, per task type, what was learned of its panel."""

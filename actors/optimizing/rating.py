@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from actors.protocol.messages import JsonObject
-from actors.protocol.ratings import ANY_TASK, UNRATED, Rating
+from actors.protocol.ratings import UNRATED, Rating
+from actors.protocol.tasks import ANY_TASK
 
 LATEST: Final = 2_000
 HALF_LIFE: Final = 500.0  # judgements after which one counts half

@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-UNKNOWN_TASK = "unknown"
-
 
 class WeightPolicy(Protocol):
     """Decides the weights; higher means more trusted."""

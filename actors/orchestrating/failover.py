@@ -33,6 +33,7 @@ class FailoverHandler:
         self._model = model
         self._scene = scene
         self._view = view
+        view.task_type = scene.task.task_type
         with ORDERING:
             self._members: Sequence[str] = order(model, scene.table, view)
         if model.strategy == "learned":

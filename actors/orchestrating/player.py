@@ -21,15 +21,13 @@ from actors.protocol.clock import Clock
 from actors.protocol.errors import EnsembleError, LLMError, MalformedAnswer
 from actors.protocol.messages import Answer, Chunk, Completion, EnsembleReport, Failure, JsonObject, Outcome
 from actors.protocol.streams import Closeable, HandedOn
-from actors.protocol.trust import Trust
+from actors.protocol.trust import Trust, trust_for
 from actors.resilience.retry import Sleep
 from actors.resilience.wrappers import closing
 from actors.routing.strategies import LocalView, callable_now
 from actors.routing.table import BackendRecord, ModelRecord, RoutingTable
 
 T = TypeVar("T")
-
-TASK_TYPE = "unknown"  # every task is alike until the optimizer can tell them apart
 
 
 @dataclass(slots=True)
@@ -155,7 +153,7 @@ class Player:
     async def _play_panel(self, model: ModelRecord, scene: Scene, leader: Leader | None = None) -> Outcome:
         """Members at once or in stages, until the panel has decided. A `leader` is being asked already."""
         started_s = self._clock.monotonic_s()
-        weights, trust = prior_weights(model, scene.table), trust_in(model, scene.table)
+        weights, trust = prior_weights(model, scene), trust_in(model, scene)
         cascades = model.strategy == "cascade"
         panel = MultiModelEnsembler("cascade" if cascades else model.merge, self._cast.similar).panel(
             asked=seats_of(model, weights, trust),
@@ -223,8 +221,7 @@ class Player:
 
     async def _open_led(self, model: ModelRecord, scene: Scene) -> Opened | Failure:
         """The stream of the member that counts most, while all vote; the merged answer where it gives none."""
-        weights = prior_weights(model, scene.table)
-        trust = trust_in(model, scene.table)
+        weights, trust = prior_weights(model, scene), trust_in(model, scene)
         learned = {} if trust is None else trust.weights
         able = [name for name in capable(model.members, scene) if callable_now(name, scene.table)]
         name = chosen_leader(model.members, lambda name: weights[name] * learned.get(name, 1.0), able)
@@ -313,9 +310,10 @@ class Player:
         return (self._clock.monotonic_s() - moment_s) * 1000
 
 
-def prior_weights(model: ModelRecord, table: RoutingTable) -> dict[str, float]:
+def prior_weights(model: ModelRecord, scene: Scene) -> dict[str, float]:
     """One weight per member, at least 0: what was learned of it times what its configuration says."""
-    learned = table.weights.get(TASK_TYPE, {})
+    table = scene.table
+    learned = table.weights.get(scene.task.task_type, {})
     return {
         name: max(learned.get(leaf, 1.0) * table.backends[leaf].weight for leaf in table.leaves(name))
         for name in model.members
@@ -342,10 +340,10 @@ def _synthesis(scene: Scene) -> JsonObject:
     return synthesis(scene.body, [answer.text for answer in scene.answers])
 
 
-def trust_in(model: ModelRecord, table: RoutingTable) -> Trust | None:
+def trust_in(model: ModelRecord, scene: Scene) -> Trust | None:
     """What feedback taught about the members of an ensemble, if there was any."""
-    learned = table.trust.get(model.name)
-    return None if learned is None else learned.get(TASK_TYPE)
+    learned = scene.table.trust.get(model.name)
+    return None if learned is None else trust_for(scene.task.task_type, learned)
 
 
 def _gives_logprobs(name: str, table: RoutingTable) -> bool:

@@ -13,6 +13,7 @@ from actors.protocol.clock import Clock, Deadline
 from actors.protocol.errors import BackendUnavailable, DeadlineExceeded, LLMError, LLMRouterError
 from actors.protocol.messages import Answer, Attempt, Call, EnsembleReport, Failure, JsonObject, Usage
 from actors.protocol.ports import ModelPort
+from actors.protocol.tasks import UNGUESSED, Detect, TaskGuess, unguessed
 from actors.protocol.trials import Verifier
 from actors.resilience.retry import AttemptBudget, RetryPolicy
 from actors.resilience.wrappers import Limits, TimeLimited, Trying
@@ -29,7 +30,7 @@ class Scene:
     `waiting` is entered whenever it waits for a model. `report` is that of the outermost ensemble, once it has ended.
     `propensity_01`: with which probability its first member was chosen; `explored`: whether to learn more of it.
     `answers`: what the members of that ensemble said.
-    `came_s`: when the request came, on the monotonic clock.
+    `came_s`: when the request came, on the monotonic clock. `task`: what kind of question it is.
     `shut`: backends that are not asked again for it, since they were silent or refuse us. `too_small`: those for whose
     context it is too long. `excluded`: members that cannot take it at all -> why.
     """
@@ -43,6 +44,7 @@ class Scene:
     clock: Clock
     max_cost_usd: float | None = None
     came_s: float = 0.0
+    task: TaskGuess = UNGUESSED
     attempts: list[Attempt] = field(default_factory=list)
     shut: set[str] = field(default_factory=set)
     too_small: list[BackendRecord] = field(default_factory=list)
@@ -182,7 +184,8 @@ class Cast:
 
     `holdings`: this replica's shares of the backends; without them it is the only replica. `breakers` hear how each
     call ended. `verifier` tries code, where a model wants that. `count` estimates the tokens that an upstream does
-    not tell. `similar` says how alike two free texts are.
+    not tell. `similar` says how alike two free texts are, `detect` which type of task
+    a question sets.
     """
 
     def __init__(
@@ -194,9 +197,11 @@ class Cast:
         verifier: Verifier | None = None,
         count: Callable[[JsonObject, str], Usage] | None = None,
         similar: Similarity = token_overlap,
+        detect: Detect = unguessed,
     ) -> None:
         self.verifier = verifier
         self.similar = similar
+        self.detect = detect
         self._count = count
         self._port_for = port_for
         self._breakers = breakers or Breakers("only")

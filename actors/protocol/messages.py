@@ -238,7 +238,8 @@ class DecisionRecord(Sendable):
     `saved_usd` is what the answer had cost that was given again, `None` for a new one. `table_version` is that of the
     routing table that it was decided on, and `unclosed` the backends whose breaker was not closed then, each with its
     state. `traceparent`: the caller's span (W3C). `explored`: whether a learned model asked
-    another member than the best rated first.
+    another member than the best rated first. `task_permille`: how probable each of `TASK_TYPES` is, in thousandths;
+    empty where none was guessed.
     """
 
     request_id: str
@@ -266,6 +267,7 @@ class DecisionRecord(Sendable):
     unclosed: Sequence[tuple[str, str]] = ()
     traceparent: str | None = None
     explored: bool = False
+    task_permille: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,15 @@
 """How good were a backend's answers, and how often shall each of several be asked to find out more?"""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from actors.protocol.sending import Sendable
+from actors.protocol.tasks import ANY_TASK
 
-ANY_TASK: Final = "any"
-"""Stands for all types of task together."""
+BORROWED: Final = 10.0
+"""At most so many judgements on other types of task count for one on which little is known."""
 
 EXPLORE_SHARE_01: Final = 0.3
 TRUST_IN_GAPS: Final = 50.0
@@ -31,6 +32,21 @@ class Rating(Sendable):
 
 
 UNRATED: Final = Rating(0.5, 0.0)
+
+
+def rating_for(task_type: str, backend: str, ratings: Mapping[str, Mapping[str, Rating]]) -> Rating:
+    """A backend's rating for a type of task: its own judgements, and those on all types as if they were at most ten.
+
+    Shrinkage towards the overall mean: Efron and Morris 1975, https://doi.org/10.1080/01621459.1975.10479864
+    """
+    overall = ratings.get(ANY_TASK, {}).get(backend, UNRATED)
+    own = ratings.get(task_type, {}).get(backend)
+    if own is None or task_type == ANY_TASK:
+        return overall
+    borrowed = min(BORROWED, overall.judgements)
+    judgements = own.judgements + borrowed
+    quality_01 = (own.quality_01 * own.judgements + overall.quality_01 * borrowed) / judgements
+    return Rating(quality_01, judgements)
 
 
 def propensities(

@@ -5,9 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from actors.protocol.sending import Sendable
+from actors.protocol.tasks import ANY_TASK
 
 NOBODY = None
 """The option that none of the given answers is right."""
+
+OWN_FROM = 20
+"""From how many judgements on a type of task on the trust is its own, and no longer that of all types."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +40,11 @@ class Trust(Sendable):
         odds = {answer: math.exp(score - highest) for answer, score in scores.items()}
         total = math.fsum(odds.values())
         return {answer: share / total for answer, share in odds.items()}
+
+
+def trust_for(task_type: str, learned: Mapping[str, Trust]) -> Trust | None:
+    """What was learned for a type of task, where that rests on enough; else what was learned for all (`ANY_TASK`)."""
+    own, overall = learned.get(task_type), learned.get(ANY_TASK)
+    if own is not None and (overall is None or own.judgements >= OWN_FROM):
+        return own
+    return overall

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from actors.protocol.errors import LLMRouterError
-from actors.protocol.ratings import ANY_TASK, UNRATED, Rating, propensities
+from actors.protocol.ratings import Rating, propensities, rating_for
+from actors.protocol.tasks import ANY_TASK, UNKNOWN_TASK
 from actors.routing.table import BackendRecord, ModelRecord, RoutingTable
 
 QUALITY_MARGIN_01: Final = 0.05
@@ -23,6 +24,7 @@ class LocalView:
     """What one replica knows beyond the table: its random source, whose turn it is, and its own calls under way.
 
     `resting`: backends that asked to be left alone -> until when, on the monotonic clock in seconds.
+    `task_type`: that of the request which is about to be put in order.
     `propensity_01`: with which probability a learned order began as the last one did; `explored`: whether it began with
     another member than the best rated.
     """
@@ -31,6 +33,7 @@ class LocalView:
     turns: dict[str, int] = field(default_factory=dict)
     in_flight: Mapping[str, int] = field(default_factory=dict)
     resting: dict[str, float] = field(default_factory=dict)
+    task_type: str = UNKNOWN_TASK
     propensity_01: float = 1.0
     explored: bool = False
 
@@ -125,9 +128,9 @@ def cheapest(model: ModelRecord, table: RoutingTable, view: LocalView) -> list[s
 
 
 def learned(model: ModelRecord, table: RoutingTable, view: LocalView) -> list[str]:
-    """The best rated first, or now and then another, so that more is learned; the rest by rating, ties as given."""
+    """The best rated for this type of task first, or now and then another, so that more is learned; then by rating."""
     members = _candidates(model, table)
-    ratings = {name: _rating(name, table) for name in members}
+    ratings = {name: _rating(name, table, view.task_type) for name in members}
     judgements = sum(one.judgements for one in ratings.values())
     predicted_01 = [one.quality_01 for one in ratings.values()]
     chances = propensities(predicted_01, judgements, model.explore_share_01)
@@ -190,7 +193,7 @@ def _lowest_first(
 
 def _clearly_worse(members: Sequence[str], table: RoutingTable) -> frozenset[str]:
     """Members rated below the best by more than the margin, where their 95 % intervals are apart as well."""
-    ratings = {name: _rating(name, table) for name in members}
+    ratings = {name: _rating(name, table, ANY_TASK) for name in members}
     best = max(ratings.values(), key=lambda one: one.quality_01 - one.reach_01)
     low_01 = best.quality_01 - best.reach_01
     return frozenset(
@@ -200,11 +203,11 @@ def _clearly_worse(members: Sequence[str], table: RoutingTable) -> frozenset[str
     )
 
 
-def _rating(name: str, table: RoutingTable) -> Rating:
-    """A backend's own rating, for all types of task; of a model, that of the best backend behind it."""
-    known = table.ratings.get(ANY_TASK, {})
+def _rating(name: str, table: RoutingTable, task_type: str) -> Rating:
+    """A backend's own rating; of a model, that of the best backend behind it."""
     leaves = (name,) if name in table.backends else table.leaves(name)
-    return max((known.get(leaf, UNRATED) for leaf in leaves), key=lambda one: one.quality_01)
+    ratings = (rating_for(task_type, leaf, table.ratings) for leaf in leaves)
+    return max(ratings, key=lambda one: one.quality_01)
 
 
 def _weight(name: str, table: RoutingTable) -> float:

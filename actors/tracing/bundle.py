@@ -120,6 +120,7 @@ def _record_of(row: Row, fields: Fields) -> DecisionRecord:
         "usage": usage_of(told["usage"]),
         "ensemble": told["ensemble"] and report_of(told["ensemble"]),
         "excluded": [tuple(pair) for pair in told["excluded"]],
+        "task_permille": tuple(told["task_permille"]),
         "unclosed": [tuple(pair) for pair in told["unclosed"]],
     }
     return DecisionRecord(**told | parts)

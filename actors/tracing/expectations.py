@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from actors.protocol.messages import JsonObject
 from actors.protocol.outlook import Outlook, Prospect
+from actors.protocol.trust import trust_for
 
 SHUT: Final = ("open", "revoked")
 
@@ -62,7 +63,7 @@ def _candidates(told: JsonObject, outlook: Outlook | None) -> Mapping[str, Prosp
 def _trust(told: JsonObject, outlook: Outlook | None) -> Mapping[str, float]:
     """The log-odds that feedback gave the members of the ensemble that was asked."""
     learned = outlook.trust.get(told["model"], {}) if outlook else {}
-    found = learned.get(told["optimizer"]["task_type"])
+    found = trust_for(told["optimizer"]["task_type"], learned)
     return found.weights if found else {}
 
 

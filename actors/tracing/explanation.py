@@ -5,6 +5,7 @@ from copy import copy
 from dataclasses import replace
 
 from actors.protocol.messages import Attempt, DecisionRecord, EnsembleReport, JsonObject, Vote
+from actors.protocol.tasks import probabilities_01
 
 
 def without_words(record: DecisionRecord) -> DecisionRecord:
@@ -59,6 +60,7 @@ def explanation(record: DecisionRecord) -> JsonObject:
         "ensemble": record.ensemble and _ensemble(record.ensemble),
         "optimizer": {
             "task_type": record.task_type,
+            "task_types_01": probabilities_01(record.task_permille),
             "pattern": record.pattern,
             "propensity_01": record.propensity_01,
             "explored": record.explored,

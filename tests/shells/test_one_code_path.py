@@ -44,7 +44,7 @@ async def test_they_agree_answer_for_answer_on_100_questions() -> None:
         model = ModelRecord("all", "ensemble", MODELS, plan.merge, quorum=quorum, staged=plan.stage)
         theatre = Theatre(scripts, model)
         table = theatre.table
-        theatre.table = RoutingTable(2, table.backends, table.models, trust={"all": {"unknown": TRUST}})
+        theatre.table = RoutingTable(2, table.backends, table.models, trust={"all": {"any": TRUST}})
         for question in questions:
             members = [Member(name, name) for name in MODELS]
             replayed, report = play(question, members, plan, Marker(), TRUST)

@@ -13,6 +13,7 @@ import pytest
 from actors.edge.gateway import ChatRequest, Wishes
 from actors.edge.quality_watch import QualityWatch
 from actors.ensembling.quality import Quality
+from actors.optimizing.tasks.detector import TaskDetector
 from actors.orchestrating.scene import Cast
 from actors.orchestrator import Orchestrator
 from actors.protocol.clock import SYSTEM_CLOCK
@@ -22,6 +23,7 @@ from actors.protocol.trials import Verifier
 from actors.providers.scripted import Scripted
 from actors.routing.table import BackendRecord, ModelRecord, Price, RoutingTable
 
+DETECT = TaskDetector.trained().detect
 ANSWERS = {"a": "The answer is 42.", "b": "I get 42.", "c": "The answer is 41."}
 
 
@@ -38,7 +40,7 @@ class Theatre:
         }
         self.table = RoutingTable(1, backends, {model.name: model for model in models})
         self.records: list[DecisionRecord] = []
-        cast = Cast(lambda backend: self.providers[backend.name], random.Random(1), verifier=verifier)
+        cast = Cast(lambda backend: self.providers[backend.name], random.Random(1), verifier=verifier, detect=DETECT)
         self.scored: list[Quality] = []
         self.watch = QualityWatch(self._score, 10)
         self.orchestrator = Orchestrator(cast, self.records.append, watch=self.watch)
@@ -98,6 +100,16 @@ async def test_a_backend_answers_under_its_own_name() -> None:
     assert body["choices"][0]["message"]["content"] == "I get 42."
     assert body["troupe"]["strategy"] == "single"
     assert [attempt["backend"] for attempt in body["troupe"]["attempts"]] == ["b"]
+
+
+async def test_the_reply_and_the_record_tell_the_type_of_task() -> None:
+    theatre = Theatre({"a": {"reply": "Paris"}})
+
+    reply = await theatre.ask("a", body={"messages": [{"role": "user", "content": "What is the capital of France?"}]})
+
+    assert reply["troupe"]["optimizer"]["task_type"] == "factual_question"
+    [record] = theatre.records
+    assert (record.task_type, len(record.task_permille)) == ("factual_question", 9)
 
 
 async def test_an_ensemble_gives_the_majoritys_answer_and_says_how() -> None:

@@ -73,7 +73,7 @@ async def test_what_feedback_taught_decides_who_is_asked_first_and_who_wins() ->
     theatre = Theatre(says(a="41", b="41", c="42"), ensemble(staged=1))
     trust = Trust({"a": 0.2, "b": 0.2, "c": 3.0}, 0.0, 100)
     theatre.table = theatre.table.__class__(
-        2, theatre.table.backends, theatre.table.models, trust={"all": {"unknown": trust}}
+        2, theatre.table.backends, theatre.table.models, trust={"all": {"any": trust}}
     )
 
     body = await theatre.ask("all")

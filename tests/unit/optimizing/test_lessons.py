@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from actors.optimizing.lessons import Ballots, Lessons, ballots_of, ballots_written, trust_json
 from actors.protocol.messages import DecisionRecord, EnsembleReport, Feedback, Vote
 
@@ -75,3 +77,14 @@ def test_the_report_shows_weights_and_how_much_is_behind_them() -> None:
     shown = trust_json(lessons.trust())["panel"]["unknown"]
 
     assert (shown["judgements"], sorted(shown["weights"])) == (1, ["a", "b", "c"])
+
+
+def test_a_judgement_teaches_its_own_type_of_task_and_all_types_together() -> None:
+    lessons = Lessons(str.strip)
+    lessons.note([replace(record(), task_type="math")])
+    lessons.judge(Feedback("r1", correct=True))
+
+    trust = lessons.trust()["panel"]
+
+    assert trust["math"] == trust["any"]
+    assert trust["math"].judgements == 1

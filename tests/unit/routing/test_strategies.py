@@ -201,3 +201,15 @@ def test_learned_tries_others_as_often_as_it_says() -> None:
 
     assert set(firsts) == {("a", 0.8, False), ("b", 0.2, True)}
     assert 150 < firsts["b", 0.2, True] < 250  # four standard deviations
+
+
+def test_learned_goes_by_what_is_known_of_the_request_s_type_of_task() -> None:
+    known = rated(0.0, a=0.8, b=0.5)
+    ratings = {**known.ratings, "math": {"b": Rating(0.9, 40.0), "a": Rating(0.3, 40.0)}}
+    known = replace(known, ratings=ratings)
+    with_view = view()
+
+    with_view.task_type = "math"
+    assert ordered(known, with_view) == ["b", "a"]
+    with_view.task_type = "chat"
+    assert ordered(known, with_view) == ["a", "b"]

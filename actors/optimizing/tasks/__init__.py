@@ -1,0 +1,1 @@
+"""What kind of task does a question set?"""

@@ -1,0 +1,1 @@
+"""How what is learned before the first request is made."""
