@@ -23,13 +23,15 @@ from actors.orchestrating.repairing import resumed
 from actors.orchestrating.scene import Cast, Scene
 from actors.protocol.clock import SYSTEM_CLOCK, Clock, Deadline
 from actors.protocol.errors import BackendError, LLMError
-from actors.protocol.messages import AttemptOutcome, DecisionRecord, Failure, Outcome
-from actors.protocol.tasks import question_in
+from actors.protocol.messages import AttemptOutcome, DecisionRecord, Failure, JsonObject, Outcome
+from actors.protocol.tasks import UNGUESSED, TaskGuess, question_in
+from actors.resilience.rates import Bucket
 from actors.resilience.retry import AttemptBudget
 from actors.routing.table import BackendRecord, ModelRecord, RoutingTable
 
 FIRST_SIGN_AFTER_S = 1.0  # an ensemble that fails within this is answered with a status, later with an error event
 KEEP_ALIVE_S = 5.0
+ASIDES_PER_MIN = 12_000.0  # 1 % of a core
 
 CLIENT_CLOSED_REQUEST = 499
 
@@ -52,6 +54,7 @@ class Orchestrator:
         self._player = Player(cast, clock)
         self._on_finished = on_finished
         self._clock = clock
+        self._asides = Bucket(ASIDES_PER_MIN, clock)
 
     def in_flight(self, backend: str) -> int:
         """How many of this replica's calls to the backend are under way."""
@@ -115,8 +118,17 @@ class Orchestrator:
             clock=self._clock,
             max_cost_usd=max_cost_usd,
             came_s=request.received_s,
-            task=self._cast.detect(question_in(request.body["messages"])),
+            task=self._task(request.body, target),
         )
+
+    def _task(self, body: JsonObject, target: ModelRecord | BackendRecord) -> TaskGuess:
+        """Always told where it decides something; else, for reports and later learning, as often as costs next to
+        nothing."""
+        if isinstance(target, BackendRecord) or not target.goes_by_task:
+            if not self._asides.has(1):
+                return UNGUESSED
+            self._asides.take(1)
+        return self._cast.detect(question_in(body["messages"]))
 
     async def _live_events(
         self, request: ChatRequest, scene: Scene, opened: Opened, overhead_ms: float

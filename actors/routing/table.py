@@ -145,6 +145,11 @@ class ModelRecord(Sendable):
         return self.strategy in TOGETHER
 
     @property
+    def goes_by_task(self) -> bool:
+        """Whether what was learned for a request's type of task decides who is asked or believed."""
+        return self.is_ensemble or self.strategy == "learned"
+
+    @property
     def is_written(self) -> bool:
         """Whether its judge writes the answer out of the members' answers."""
         return self.strategy == "ensemble" and self.merge == "synthesize"

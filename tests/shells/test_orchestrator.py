@@ -16,11 +16,12 @@ from actors.ensembling.quality import Quality
 from actors.optimizing.tasks.detector import TaskDetector
 from actors.orchestrating.scene import Cast
 from actors.orchestrator import Orchestrator
-from actors.protocol.clock import SYSTEM_CLOCK
+from actors.protocol.clock import SYSTEM_CLOCK, ManualClock
 from actors.protocol.errors import CallerError, LLMError, UnknownModel
 from actors.protocol.messages import Answer, DecisionRecord, Failure
 from actors.protocol.trials import Verifier
 from actors.providers.scripted import Scripted
+from actors.resilience.rates import Bucket
 from actors.routing.table import BackendRecord, ModelRecord, Price, RoutingTable
 
 DETECT = TaskDetector.trained().detect
@@ -110,6 +111,18 @@ async def test_the_reply_and_the_record_tell_the_type_of_task() -> None:
     assert reply["troupe"]["optimizer"]["task_type"] == "factual_question"
     [record] = theatre.records
     assert (record.task_type, len(record.task_permille)) == ("factual_question", 9)
+
+
+async def test_under_load_the_type_is_told_where_it_decides_something_and_of_some_others() -> None:
+    theatre = Theatre(says(a="4", b="4", c="4"), PANEL)
+
+    theatre.orchestrator._asides = Bucket(60.0, ManualClock())  # two at once, then one a second
+    for _ in range(5):
+        await theatre.ask("a")
+    await theatre.ask("panel")
+
+    types = [record.task_type for record in theatre.records]
+    assert types == ["math", "math", "unknown", "unknown", "unknown", "math"]
 
 
 async def test_an_ensemble_gives_the_majoritys_answer_and_says_how() -> None:

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from actors.optimizing.tasks.ngrams import PLACES, ngrams
+from actors.optimizing.tasks.ngrams import PLACES, looked_at, ngrams
 from actors.protocol.tasks import TASK_TYPES
 from training.task_types.questions import Example
 
@@ -32,7 +32,7 @@ def table_of(examples: Sequence[Example]) -> Table:
     """What is learned from."""
     rows = np.zeros((len(examples), PLACES), np.float32)
     for row, example in zip(rows, examples, strict=True):
-        np.add.at(row, *ngrams(example.text))
+        np.add.at(row, *ngrams(looked_at(example.text)))
     return Table(rows, np.array([TASK_TYPES.index(example.task_type) for example in examples]))
 
 
