@@ -1,7 +1,6 @@
 """Tracer: the actor that sums up what all replicas and actors measured: counts, errors, latencies, tokens, cost."""
 
 import asyncio
-import heapq
 import itertools
 import logging
 from collections import deque
@@ -16,11 +15,12 @@ from actors.protocol.messages import DecisionRecord, JsonObject, Pulse
 from actors.protocol.outlook import Outlook
 from actors.resilience.aggregator import ErrorAggregator
 from actors.routing.table import Measured
-from actors.tracing.aggregates import WINDOWS_S, Aggregates, Key
+from actors.tracing.aggregates import WINDOWS_S, Key
 from actors.tracing.archive import DECISIONS_KEPT, Archive
 from actors.tracing.expectations import with_expectations
 from actors.tracing.explanation import explanation
 from actors.tracing.histogram import Histogram
+from actors.tracing.lasting_sums import LastingSums
 from actors.tracing.metrics import metrics
 from actors.tracing.outlooks import Outlooks
 from actors.tracing.quality_book import QualityBook, Scored
@@ -28,7 +28,7 @@ from actors.tracing.recorder import Operations
 from actors.tracing.records import SpanRecord
 from actors.tracing.report import REQUEST, Background, backend_key, performance_report
 from actors.tracing.request_log import RequestLog
-from actors.tracing.snapshot import restore, snapshot
+from actors.tracing.slowest import Slowest
 from actors.tracing.spans import trace_operations
 from actors.tracing.sums import SAMPLES, Batch, is_sampled
 from actors.tracing.treasury import Treasury
@@ -37,13 +37,12 @@ from actors.tracing.usage import UsageBook, day_of
 log = logging.getLogger("troupe.tracer")
 
 ORPHAN_CHECK_EVERY_S = 5.0
-SNAPSHOT = "aggregates"
 QUALITY = "quality"
 ALERTS = "alerts"
+SLOWEST = "slowest"
 FAILURES_KEPT = 100
 NO_BUDGETS: Mapping[str, float] = {}
 FAILURES_SHOWN = 20
-SLOWEST_KEPT = 10
 
 # What a backend answers to a request that no backend would take says nothing about that backend.
 CALLERS_FAULT = frozenset({"request_refused", "context_length_exceeded", "content_filter"})
@@ -62,8 +61,8 @@ class Exporter(Protocol):
 class Tracer:
     """Receives sums and records of finished requests in batches. No request waits for it, and its memory is bounded.
 
-    In its file, `state`, usage and decision records are complete when a batch is acknowledged; the sums of
-    the report are saved every `ORPHAN_CHECK_EVERY_S`, so that a kill loses what they counted since.
+    In its file, `state`, usage, decision records and the report's sums are complete when a batch is acknowledged; the
+    slowest, the quality of answers and the budgets' alerts are saved every `ORPHAN_CHECK_EVERY_S`.
     """
 
     def __init__(
@@ -86,9 +85,9 @@ class Tracer:
         self._end_self = end_self
         self._clock = clock
         self._born_s = clock.monotonic_s()
-        self._started_at_s = clock.wall_s()
-        self._aggregates = Aggregates(clock)
         self._archive = _opened(state, DECISIONS_KEPT * replicas)  # each tells its last ones in an order of its own
+        self._sums = LastingSums(self._archive, clock)
+        self._aggregates = self._sums.aggregates
         self._usage = UsageBook(self._archive.usage())
         self._treasury = Treasury(budgets_usd, replicas, budget_alerts_01, clock)
         if saved := self._archive.saved(ALERTS):
@@ -96,17 +95,18 @@ class Tracer:
         self._request_log = RequestLog(request_log) if request_log else None
         self._exporter = make_exporter() if make_exporter else None
         self._sampled_below = round(sample_01 * SAMPLES)
-        if saved := self._archive.saved(SNAPSHOT):
-            restore(self._aggregates, saved)
-            self._started_at_s = saved["started_at_s"]
         self._outlooks = Outlooks()
         self._quality = QualityBook()
         if saved := self._archive.saved(QUALITY):
             self._quality.restore(saved["backends"])
         self._backends: dict[str, None] = {}
         self._failures: deque[DecisionRecord] = deque(maxlen=FAILURES_KEPT)
-        self._slowest: list[tuple[float, int, JsonObject]] = []  # a heap: its first is the fastest of the slowest
-        self._arrivals = itertools.count()
+        self._slow_requests, self._slow_operations = Slowest(), Slowest()
+        if saved := self._archive.saved(SLOWEST):
+            for told in saved["requests"]:
+                self._slow_requests.note(told["request_id"], told)
+            for told in saved["operations"]:
+                self._slow_operations.note(_operation_of(told), told)
         self._errors = ErrorAggregator(clock)
         self._dropped = 0
         self._life: asyncio.Task[None] | None = None
@@ -137,19 +137,24 @@ class Tracer:
                 self._exporter.note(request, is_sampled=is_sampled(request, self._sampled_below))
 
     async def note_operations(self, operations: Operations) -> None:
-        """Takes what a process of the company did since it last told."""
+        """Takes what a process of the company did since it last told. Raises `TracerError` as `record` does."""
+        sent = (operations.sender, operations.number)
+        if self._archive.has_counted(*sent):
+            return
+        self._archive.commit([], {}, sent, counted=self._sums.written(operations.tallies))
         self._aggregates.merge(operations.tallies)
         for span in operations.slowest:
-            if self._is_slow(span.duration_ms):
-                self._note_slow(span.duration_ms, _span_summary(span))
+            told = _span_summary(span)
+            self._slow_operations.note(_operation_of(told), told)
 
     async def report(self) -> JsonObject:
         """What `/api/performance-report` shows."""
         background = Background(
-            started_at_s=self._started_at_s,
+            started_at_s=self._sums.started_at_s,
             uptime_s=self._clock.monotonic_s() - self._born_s,
             dropped_records=self._dropped,
-            slowest=[summary for _, _, summary in sorted(self._slowest, reverse=True)],
+            slowest=self._slow_requests.report(),
+            slowest_operations=self._slow_operations.report(),
             recent_failures=[_summary(request) for request in _newest(self._failures, FAILURES_SHOWN)],
             details={"cache": self._usage.savings(), "quality": self._quality.report()},
         )
@@ -224,8 +229,9 @@ class Tracer:
         accounts = {self._usage.merge(account, used) for account, used in batch.accounts.items()}
         outlooks = self._outlooks.unwritten(frozenset().union(*(bundle.table_versions for bundle in batch.bundles)))
         sums = {account: self._usage[account] for account in accounts}
+        counted = self._sums.written(batch.tallies)
         try:
-            self._archive.commit(batch.bundles, sums, (batch.sender, batch.number), outlooks)
+            self._archive.commit(batch.bundles, sums, (batch.sender, batch.number), outlooks, counted)
         except TracerError:
             self._usage = UsageBook(self._archive.usage())  # the batch comes again
             raise
@@ -245,11 +251,14 @@ class Tracer:
             log.warning("%s", error)
 
     def _save(self) -> None:
+        slowest = {"requests": self._slow_requests.report(), "operations": self._slow_operations.report()}
+        others: dict[str, JsonObject] = {
+            ALERTS: self._treasury.alerts.saved(),
+            QUALITY: {"backends": self._quality.report()},
+            SLOWEST: slowest,
+        }
         try:
-            sums = snapshot(self._aggregates) | {"started_at_s": self._started_at_s}
-            self._archive.save(SNAPSHOT, self._clock.wall_s(), sums)
-            self._archive.save(ALERTS, self._clock.wall_s(), self._treasury.alerts.saved())
-            self._archive.save(QUALITY, self._clock.wall_s(), {"backends": self._quality.report()})
+            self._sums.save(self._clock.wall_s(), others)
         except TracerError as error:
             log.warning("the sums could not be saved: %s", error)
 
@@ -262,18 +271,8 @@ class Tracer:
         for attempt in request.attempts:
             if attempt.outcome not in ("ok", "cancelled"):
                 self._errors.note("backend", "call", attempt.outcome, attempt.backend, request_id=request.request_id)
-        if self._is_slow(request.latency_ms):
-            self._note_slow(request.latency_ms, _summary(request))
-
-    def _is_slow(self, duration_ms: float) -> bool:
-        return len(self._slowest) < SLOWEST_KEPT or duration_ms > self._slowest[0][0]
-
-    def _note_slow(self, duration_ms: float, summary: JsonObject) -> None:
-        entry = (duration_ms, next(self._arrivals), summary)
-        if len(self._slowest) < SLOWEST_KEPT:
-            heapq.heappush(self._slowest, entry)
-        else:
-            heapq.heappushpop(self._slowest, entry)
+        if self._slow_requests.takes(request.latency_ms):
+            self._slow_requests.note(request.request_id, _summary(request))
 
     def _measured(self, backend: str) -> Measured:
         key = backend_key(backend)
@@ -327,7 +326,12 @@ def _span_summary(span: SpanRecord) -> JsonObject:
         "outcome": span.outcome,
         "duration_ms": round(span.duration_ms, 3),
         "finished_at_s": round(span.ended_at_s, 3),
+        "metadata": dict(span.metadata),
     }
+
+
+def _operation_of(told: JsonObject) -> Key:
+    return Key(told["component"], told["operation"], told["backend"])
 
 
 def _newest(records: deque[DecisionRecord], count: int) -> Iterator[DecisionRecord]:

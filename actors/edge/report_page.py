@@ -31,14 +31,9 @@ def report_page(report: JsonObject) -> bytes:
     windows = [{"name": "since start", **requests}] + [
         {"name": name, **figures} for name, figures in requests.get("windows", {}).items()
     ]
-    operations = [
-        {"name": " ".join(filter(None, (row["component"], row["operation"], row["backend"]))), **row}
-        for row in report["operations"]
-    ]
-    slowest = [
-        (row["request_id"] or "", row["operation"], row.get("backend") or "", row["outcome"], _text(row["duration_ms"]))
-        for row in report["slowest"]
-    ]
+    operations = [{"name": _operation(row), **row} for row in report["operations"]]
+    failing = [(_operation(row), f"{row['error_rate_01']:.1%}", _counts(row["errors"])) for row in report["failing"]]
+    slowest = [(_operation(row), row["outcome"], _text(row["duration_ms"])) for row in report["slowest_operations"]]
     quality = [
         (row["backend"], str(row["scored"]), _text(row["mean_01"]), _text(row["recent_01"]), str(row["changes"]))
         for row in report.get("quality", ())
@@ -49,9 +44,14 @@ def report_page(report: JsonObject) -> bytes:
         f"<meta http-equiv=refresh content={REFRESH_S}><style>{STYLE}</style><h1>Performance</h1>"
         f"<p>Since {escape(report['started_at'])}. Percentiles are of successes, within "
         f"{report['relative_error_01']:.0%}. {own} Records lost on the way: {report['dropped_records']}.</p>"
-        f"{_figures('Requests', windows)}{_figures('Backends', report['backends'])}{_figures('Operations', operations)}"
+        f"{_figures('Requests', windows)}{_figures('Backends', report['backends'])}"
+        f"{_table('More than 1 % errors', ('', 'errors', 'codes'), failing)}"
+        f"{_requests('Slowest requests', report['slowest'])}"
+        f"{_requests('Failed lately', report['recent_failures'])}"
+        f"{_figures('Operations', operations)}"
+        f"{_table('Slowest operations', ('', 'outcome', 'ms'), slowest)}"
         f"{_table('Quality of answers', ('', 'scored', 'mean', 'lately', 'changes'), quality)}"
-        f"{_table('Slowest', ('request', 'operation', 'backend', 'outcome', 'ms'), slowest)}</html>"
+        "</html>"
     )
     return page.encode()
 
@@ -59,6 +59,22 @@ def report_page(report: JsonObject) -> bytes:
 def _figures(title: str, rows: Iterable[JsonObject]) -> str:
     cells = [(row["name"], *(_text(row.get(key)) for key, _ in FIGURES)) for row in rows]
     return _table(title, ("", *(heading for _, heading in FIGURES)), cells)
+
+
+def _requests(title: str, rows: Iterable[JsonObject]) -> str:
+    cells = [
+        (row["request_id"], row["model"], row["backend"] or "", row["outcome"], _text(row["duration_ms"]))
+        for row in rows
+    ]
+    return _table(title, ("request", "model", "backend", "outcome", "ms"), cells)
+
+
+def _operation(row: JsonObject) -> str:
+    return " ".join(filter(None, (row["component"], row["operation"], row["backend"])))
+
+
+def _counts(by_name: JsonObject) -> str:
+    return ", ".join(f"{name}: {count}" for name, count in by_name.items())
 
 
 def _table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -51,20 +51,37 @@ def status_tables(status: JsonObject) -> list[Table]:
 
 
 def report_tables(report: JsonObject) -> list[Table]:
-    """Backends and operations with their counts, errors and latencies."""
+    """What is slow and what fails: requests by window, backends, operations; the worst of each by name."""
     columns = ("calls", "errors", "mean", "p50", "p95", "p99", "max")
+    own = report["overhead"]
+    title = f"Requests (our own part: p50 {_ms(own['p50_ms'])}, p99 {_ms(own['p99_ms'])})"
+    requests = _table(title, "", "calls", "errors", "p50", "p95", "p99", "first token", "tokens/s", "USD")
+    for name, row in (("in all", report["requests"]), *report["requests"]["windows"].items()):
+        times = (_ms(row[key]) for key in ("p50_ms", "p95_ms", "p99_ms"))
+        more = (_ms(row["ttft"]["p50_ms"]), _text(row["tokens_per_s"]), f"{row['cost_usd']:.4g}")
+        requests.add_row(name, _text(row["count"]), _share(row["error_rate_01"]), *times, *more)
     backends = _table("Backends", "name", *columns)
     for row in report["backends"]:
         backends.add_row(row["name"], *_figures(row))
+    failing = _table("More than 1 % errors", "component", "operation", "backend", "errors", "codes")
+    for row in report["failing"]:
+        failing.add_row(*_operation(row), _share(row["error_rate_01"]), _counts(row["errors"]))
+    slowest = _table("Slowest requests", "request", "model", "backend", "outcome", "time")
+    for row in report["slowest"]:
+        told = (row["request_id"], row["model"], _text(row["backend"]), row["outcome"])
+        slowest.add_row(*told, _ms(row["duration_ms"]))
     operations = _table("Operations", "component", "operation", "backend", *columns)
     for row in report["operations"]:
-        operations.add_row(row["component"], row["operation"], _text(row.get("backend")), *_figures(row))
+        operations.add_row(*_operation(row), *_figures(row))
+    longest = _table("Slowest operations", "component", "operation", "backend", "outcome", "time")
+    for row in report["slowest_operations"]:
+        longest.add_row(*_operation(row), row["outcome"], _ms(row["duration_ms"]))
     quality = _table("Quality of answers (a sample)", "backend", "scored", "mean", "lately", "flaws", "changes")
-    for row in report.get("quality", ()):
-        flaws = ", ".join(f"{flaw}: {count}" for flaw, count in row["flaws"].items())
+    for row in report["quality"]:
         means = (f"{row['mean_01']:.2f}", f"{row['recent_01']:.2f}")
-        quality.add_row(row["backend"], _text(row["scored"]), *means, flaws, _text(row["changes"]))
-    return [backends, operations, quality]
+        quality.add_row(row["backend"], _text(row["scored"]), *means, _counts(row["flaws"]), _text(row["changes"]))
+    whenever_there_are_some = (failing, slowest, operations, longest, quality)
+    return [requests, backends, *(table for table in whenever_there_are_some if table.row_count)]
 
 
 def errors_table(errors: JsonObject) -> Table:
@@ -231,6 +248,14 @@ class CatalogueLine(Protocol):
     def licence(self) -> str: ...
     @property
     def installed(self) -> bool: ...
+
+
+def _operation(row: Mapping[str, Any]) -> Sequence[str]:
+    return [row["component"], row["operation"], _text(row["backend"])]
+
+
+def _counts(by_name: Mapping[str, int]) -> str:
+    return ", ".join(f"{name}: {count}" for name, count in by_name.items())
 
 
 def _figures(row: Mapping[str, Any]) -> Sequence[str]:

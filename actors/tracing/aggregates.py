@@ -12,6 +12,7 @@ MAX_KEYS: Final = 256
 MAX_CODES: Final = 64
 OTHER: Final = "other"
 WINDOWS_S: Final[Mapping[str, float]] = {"1m": 60.0, "10m": 600.0, "1h": 3600.0}
+RINGS: Final = ((10.0, 6), (60.0, 60))  # seconds in a slice, slices: the last minute and the last hour
 
 
 class Key(NamedTuple):
@@ -24,6 +25,17 @@ class Key(NamedTuple):
     @property
     def sort_key(self) -> tuple[str, str, str]:
         return (self.component, self.operation, self.backend or "")
+
+
+class Slice(NamedTuple):
+    """A stretch of time that sums are kept of: `number` counts them since 1970, each `length_s` long."""
+
+    length_s: float
+    number: int
+
+    @property
+    def ends_s(self) -> float:
+        return (self.number + 1) * self.length_s
 
 
 @dataclass(slots=True)
@@ -104,14 +116,22 @@ class Ring:
         self.slices = slices
         self._by_slice: dict[int, Tally] = {}
 
-    def now(self, now_s: float) -> Tally:
-        """The sums of the slice that `now_s` falls into."""
-        current = int(now_s // self.slice_s)
-        tally = self._by_slice.get(current)
+    def at(self, moment_s: float) -> Tally:
+        """The sums of the slice that a moment falls into."""
+        return self.of(int(moment_s // self.slice_s))
+
+    def of(self, number: int) -> Tally:
+        """The sums of a slice."""
+        tally = self._by_slice.get(number)
         if tally is None:
-            self._forget_before(current - self.slices)
-            tally = self._by_slice[current] = Tally()
+            self._forget_before(number - self.slices)
+            tally = self._by_slice[number] = Tally()
         return tally
+
+    def kept(self) -> Iterator[tuple[Slice, Tally]]:
+        """Every slice with its sums."""
+        for number, tally in self._by_slice.items():
+            yield Slice(self.slice_s, number), tally
 
     def window(self, length_s: float, now_s: float) -> Tally:
         """The sum over the last `length_s` and what the oldest slice reaches beyond it (at most one slice)."""
@@ -134,12 +154,23 @@ class Series:
 
     def __init__(self, windowed: bool) -> None:
         self.total = Tally()
-        self._rings = (Ring(slice_s=10.0, slices=6), Ring(slice_s=60.0, slices=60)) if windowed else ()
+        self._rings = tuple(Ring(*ring) for ring in RINGS) if windowed else ()
 
-    def merge(self, tally: Tally, now_s: float) -> None:
+    def merge(self, tally: Tally, at_s: float) -> None:
         self.total.merge(tally)
         for ring in self._rings:
-            ring.now(now_s).merge(tally)
+            ring.at(at_s).merge(tally)
+
+    def restore(self, slice_: Slice, tally: Tally) -> None:
+        """Adds sums from before to those of a slice, and not to the total."""
+        for ring in self._rings:
+            if ring.slice_s == slice_.length_s:
+                ring.of(slice_.number).merge(tally)
+
+    def slices(self) -> Iterator[tuple[Slice, Tally]]:
+        """Every slice with its sums."""
+        for ring in self._rings:
+            yield from ring.kept()
 
     def window(self, length_s: float, now_s: float) -> Tally:
         """The last `length_s` seconds, from the finest ring that reaches back so far; empty if none does."""
@@ -157,6 +188,7 @@ class Aggregates:
 
     def __init__(self, clock: Clock = SYSTEM_CLOCK, max_keys: int = MAX_KEYS, *, windowed: bool = True) -> None:
         self._clock = clock
+        self._1970_s = clock.wall_s() - clock.monotonic_s()  # slices have the same numbers in the next process
         self._max_keys = max_keys
         self._windowed = windowed
         self._series: dict[Key, Series] = {}
@@ -179,15 +211,33 @@ class Aggregates:
         tally.note(outcome, duration_ms, ttft_ms, usage, cost_usd)
         self.merge({key: tally})
 
-    def merge(self, tallies: Mapping[Key, Tally]) -> None:
-        """Adds what was counted elsewhere, as if all of it had happened now."""
-        now_s = self._clock.monotonic_s()
+    def merge(self, tallies: Mapping[Key, Tally], at_s: float | None = None) -> None:
+        """Adds what was counted elsewhere, as if all of it had happened at that moment of `now_s`, or now."""
+        at_s = self.now_s if at_s is None else at_s
         for key, tally in tallies.items():
-            self._of(key, tally.count).merge(tally, now_s)
+            self._of(key, tally.count).merge(tally, at_s)
+
+    @property
+    def now_s(self) -> float:
+        """Seconds since 1970 as they were at the start, and those that have passed: it never goes back."""
+        return self._1970_s + self._clock.monotonic_s()
 
     def restore(self, key: Key, tally: Tally) -> None:
         """Adds sums from before to those since the start; windows stay as they are."""
         self._of(key, tally.count).total.merge(tally)
+
+    def restore_slice(self, slice_: Slice, key: Key, tally: Tally) -> None:
+        """Adds sums from before to those of a slice; those since the start stay as they are."""
+        self._of(key, tally.count).restore(slice_, tally)
+
+    def slices(self, since_s: float) -> dict[Slice, dict[Key, Tally]]:
+        """The sums of every slice that had not ended at a moment of `now_s`."""
+        found: dict[Slice, dict[Key, Tally]] = {}
+        for key, series in self._series.items():
+            for slice_, tally in series.slices():
+                if slice_.ends_s > since_s:
+                    found.setdefault(slice_, {})[key] = tally
+        return found
 
     def totals(self) -> dict[Key, Tally]:
         """The sums since the start of every key."""
@@ -205,7 +255,7 @@ class Aggregates:
     def window(self, key: Key, length_s: float) -> Tally:
         """The sums over the last `length_s` seconds (at most 3600) and up to a slice of 10 s or a minute more."""
         series = self._series.get(key)
-        return series.window(length_s, self._clock.monotonic_s()) if series else Tally()
+        return series.window(length_s, self.now_s) if series else Tally()
 
     def windows(self, key: Key) -> Iterator[tuple[str, Tally]]:
         """Name and sums of each of `WINDOWS_S`."""

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +11,7 @@ import orjson
 from actors.protocol.errors import TracerError
 from actors.protocol.messages import DecisionRecord, JsonObject
 from actors.protocol.outlook import Outlook
+from actors.tracing.aggregates import Slice
 from actors.tracing.bundle import Bundle, ids_in, record_in
 from actors.tracing.outlooks import outlook_from
 from actors.tracing.usage import Account, Consumption
@@ -36,6 +37,10 @@ _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS senders (name TEXT PRIMARY KEY, number INTEGER NOT NULL)",
     "CREATE TABLE IF NOT EXISTS outlooks (version INTEGER PRIMARY KEY, seq INTEGER NOT NULL, content BLOB NOT NULL)",
     "CREATE TABLE IF NOT EXISTS snapshots (name TEXT PRIMARY KEY, saved_at_s REAL NOT NULL, content TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS unsaved (seq INTEGER PRIMARY KEY, content BLOB NOT NULL)",  # since the snapshots
+    """CREATE TABLE IF NOT EXISTS slices (
+        length_s REAL NOT NULL, number INTEGER NOT NULL, content BLOB NOT NULL, PRIMARY KEY (length_s, number)
+    ) WITHOUT ROWID""",
 )
 
 # The last one before the oldest batch stays: as long as nothing changes, later batches rest on it as well.
@@ -87,10 +92,12 @@ class Archive:
         accounts: Mapping[Account, Consumption],
         told: tuple[str, int],
         outlooks: Mapping[int, bytes] = NO_OUTLOOKS,
+        counted: bytes = b"",
     ) -> None:
         """Writes records of requests, their accounts' new sums, and whose batch of which number it was, together.
 
-        `outlooks`: what their routing tables let one expect, by version, unless that is here. A bundle is one row: a
+        `outlooks`: what their routing tables let one expect, by version, unless that is here. `counted`: what the batch
+        adds to sums that are saved from time to time, for `unsaved`. A bundle is one row: a
         row for each request would cost more than all the rest of what the tracer does with it.
         """
         execute, execute_many = self._connection.execute, self._connection.executemany
@@ -108,6 +115,8 @@ class Archive:
                     for account, used in accounts.items()
                 ],
             )
+            if counted:
+                execute("INSERT INTO unsaved (content) VALUES (?)", (counted,))
             first = min(rows, default=0)
             execute_many(
                 "INSERT OR IGNORE INTO outlooks VALUES (?, ?, ?)",
@@ -147,14 +156,38 @@ class Archive:
         for row in self._connection.execute("SELECT * FROM usage"):
             yield Account(*row[:3]), Consumption(*row[3:])
 
-    def save(self, name: str, saved_at_s: float, content: JsonObject) -> None:
-        """Keeps a snapshot in place of the one of that name."""
+    def save_sums(
+        self, saved_at_s: float, snapshots: Mapping[str, JsonObject], slices: Mapping[Slice, bytes], oldest_s: float
+    ) -> None:
+        """Keeps snapshots and slices in place of those of the same names; forgets what is `unsaved`, and the slices
+        that had ended at the moment `oldest_s`."""
+        execute, execute_many = self._connection.execute, self._connection.executemany
         try:
-            self._connection.execute(
-                "INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?)", (name, saved_at_s, orjson.dumps(content).decode())
+            execute("BEGIN IMMEDIATE")
+            execute_many(
+                "INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?)",
+                [(name, saved_at_s, orjson.dumps(content).decode()) for name, content in snapshots.items()],
             )
+            execute_many(
+                "INSERT OR REPLACE INTO slices VALUES (?, ?, ?)",
+                [(*slice_, content) for slice_, content in slices.items()],
+            )
+            execute("DELETE FROM slices WHERE (number + 1) * length_s <= ?", (oldest_s,))
+            execute("DELETE FROM unsaved")
+            execute("COMMIT")
         except sqlite3.Error as error:
+            self._roll_back()
             raise TracerError(f"The tracer's file cannot be written ({error}).") from None
+
+    def unsaved(self) -> Iterator[bytes]:
+        """What was counted since the sums were saved, the oldest first."""
+        for (content,) in self._connection.execute("SELECT content FROM unsaved ORDER BY seq"):
+            yield content
+
+    def slices(self) -> Iterator[tuple[Slice, bytes]]:
+        """The slices that are kept, the oldest first."""
+        for length_s, number, content in self._connection.execute("SELECT * FROM slices ORDER BY length_s, number"):
+            yield Slice(length_s, number), content
 
     def saved(self, name: str) -> JsonObject | None:
         """The snapshot of that name, if there is one."""

@@ -1,7 +1,6 @@
 """Where do finished spans go in this process, and what do they add up to?"""
 
-import heapq
-import itertools
+import secrets
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,17 +11,22 @@ from actors.protocol.messages import AttemptOutcome, JsonObject
 from actors.tracing.aggregates import Aggregates, Key, Tally
 from actors.tracing.records import SpanRecord
 from actors.tracing.report import Background, performance_report
+from actors.tracing.slowest import SLOWEST_KEPT
 
 FOLD_AT: Final = 256
-SLOWEST_KEPT: Final = 10
 
 Sink = Callable[[SpanRecord], object]
 
 
 @dataclass(slots=True)
 class Operations:
-    """What one process did since it last told: sums per operation, and the slowest spans among them."""
+    """What one process did since it last told: sums per operation, and the slowest spans, one of each operation.
 
+    `sender` names the process, `number` counts what it has told, from 1: so that nothing is counted twice.
+    """
+
+    sender: str
+    number: int
     tallies: Mapping[Key, Tally] = field(default_factory=dict)
     slowest: Sequence[SpanRecord] = ()
 
@@ -42,8 +46,9 @@ class PerformanceTracer:
         self._sections: list[tuple[Key, AttemptOutcome, float]] = []
         self._whole = Aggregates(clock, windowed=False)
         self._untold = Aggregates(clock, windowed=False)
-        self._slowest: list[tuple[float, int, SpanRecord]] = []  # a heap: its first is the fastest of the slowest
-        self._arrivals = itertools.count()
+        self._slowest: dict[Key, SpanRecord] = {}
+        self._name = secrets.token_hex(8)
+        self._told = 0
         self._started_at_s = clock.wall_s()
         self._born_s = clock.monotonic_s()
 
@@ -71,12 +76,11 @@ class PerformanceTracer:
         self._fold()
         if not len(self._untold):
             return None
-        told = Operations(
-            self._untold.totals(),
-            [span for _, _, span in sorted(self._slowest, reverse=True)],
-        )
+        self._told += 1
+        slowest = sorted(self._slowest.values(), key=lambda span: -span.duration_ms)[:SLOWEST_KEPT]
+        told = Operations(self._name, self._told, self._untold.totals(), slowest)
         self._untold = Aggregates(self.clock, windowed=False)
-        self._slowest = []
+        self._slowest = {}
         return told
 
     def get_report(self) -> JsonObject:
@@ -92,11 +96,11 @@ class PerformanceTracer:
         for key, outcome, duration_ms in sections:
             tallies[key].note(outcome, duration_ms)
         for span in spans:
-            tallies[key_of(span)].note(span.outcome, span.duration_ms, span.first_item_ms)
-            if len(self._slowest) < SLOWEST_KEPT:
-                heapq.heappush(self._slowest, (span.duration_ms, next(self._arrivals), span))
-            elif span.duration_ms > self._slowest[0][0]:
-                heapq.heapreplace(self._slowest, (span.duration_ms, next(self._arrivals), span))
+            key = key_of(span)
+            tallies[key].note(span.outcome, span.duration_ms, span.first_item_ms)
+            slowest = self._slowest.get(key)
+            if slowest is None or span.duration_ms > slowest.duration_ms:
+                self._slowest[key] = span
         self._whole.merge(tallies)
         self._untold.merge(tallies)
 

@@ -30,12 +30,13 @@ def queue_key(backend: str) -> Key:
 
 @dataclass(frozen=True, slots=True)
 class Background:
-    """What a report says beside the sums. `slowest`: slowest first."""
+    """What a report says beside the sums. `slowest`: requests, `slowest_operations`: one of each; slowest first."""
 
     started_at_s: float
     uptime_s: float
     dropped_records: int = 0
     slowest: Sequence[JsonObject] = ()
+    slowest_operations: Sequence[JsonObject] = ()
     recent_failures: Sequence[JsonObject] = ()
     details: Mapping[str, object] = field(default_factory=dict)
 
@@ -60,6 +61,7 @@ def performance_report(aggregates: Aggregates, background: Background, *, window
         ],
         "failing": _failing(aggregates, keys),
         "slowest": list(background.slowest),
+        "slowest_operations": list(background.slowest_operations),
         "recent_failures": list(background.recent_failures),
         **background.details,
     }

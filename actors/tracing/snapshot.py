@@ -1,23 +1,25 @@
-"""How do sums outlive the process that kept them? As JSON, and back."""
+"""How do sums outlive the process that kept them? As rows of JSON, and back."""
 
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 from actors.protocol.messages import JsonObject
-from actors.tracing.aggregates import Aggregates, Key, Tally
+from actors.tracing.aggregates import Key, Tally
 from actors.tracing.histogram import Histogram
 
-SUMS = ("count", "cancelled", "prompt_tokens", "completion_tokens", "cost_usd")
+SUMS: Final = ("count", "cancelled", "prompt_tokens", "completion_tokens", "cost_usd")
+
+Rows = list[list[Any]]
 
 
-def snapshot(aggregates: Aggregates) -> JsonObject:
-    """Every sum since the start. Windows are not part of it: what happened within them is soon the past."""
-    return {"totals": [[*key, _tally_json(aggregates.total(key))] for key in aggregates.keys()]}  # noqa: SIM118
+def rows_of(tallies: Mapping[Key, Tally]) -> Rows:
+    """One row per key."""
+    return [[*key, _tally_json(tally)] for key, tally in tallies.items()]
 
 
-def restore(aggregates: Aggregates, saved: JsonObject) -> None:
-    """Adds the sums of a snapshot to those since the start."""
-    for component, operation, backend, tally in saved["totals"]:
-        aggregates.restore(Key(component, operation, backend), _tally(tally))
+def tallies_in(rows: Iterable[list[Any]]) -> dict[Key, Tally]:
+    """What `rows_of` was given."""
+    return {Key(component, operation, backend): _tally(tally) for component, operation, backend, tally in rows}
 
 
 def _tally_json(tally: Tally) -> JsonObject:

@@ -37,6 +37,14 @@ def billed(gateway: RunningGateway, model: str) -> tuple[int, float]:
     return row["requests"], row["cost_usd"]
 
 
+def expect_reported(gateway: RunningGateway, requests: int, cost_usd: float) -> None:
+    """Fails unless the performance report speaks of so many requests and of what they have cost."""
+    told = gateway.http.get("/api/performance-report").raise_for_status().json()["requests"]
+    for figures in (told, told["windows"]["1h"]):  # the windows outlive their process as well
+        assert figures["count"] == requests
+        assert figures["cost_usd"] == pytest.approx(cost_usd, abs=1e-6)
+
+
 def test_the_bill_is_the_sum_of_all_requests_after_the_tracer_and_then_everything_was_killed(
     start: Start, tmp_path: Path
 ) -> None:
@@ -57,6 +65,7 @@ def test_the_bill_is_the_sum_of_all_requests_after_the_tracer_and_then_everythin
     requests, cost_usd = billed(first, "both")
     assert requests == len(told)
     assert cost_usd == pytest.approx(math.fsum(told), abs=1e-6)
+    expect_reported(first, requests, cost_usd)
 
     first.kill_survivors()
     first.stop(signal.SIGKILL)
@@ -67,3 +76,4 @@ def test_the_bill_is_the_sum_of_all_requests_after_the_tracer_and_then_everythin
     requests, cost_usd = billed(second, "both")
     assert requests == len(told)
     assert cost_usd == pytest.approx(math.fsum(told), abs=1e-6)
+    expect_reported(second, requests, cost_usd)

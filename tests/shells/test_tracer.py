@@ -13,9 +13,10 @@ from actors.protocol.clock import ManualClock
 from actors.protocol.messages import Attempt, DecisionRecord, Usage
 from actors.protocol.outlook import Outlook, Prospect
 from actors.routing.table import Measured
-from actors.tracer import SLOWEST_KEPT, Tracer
+from actors.tracer import Tracer
 from actors.tracing.recorder import PerformanceTracer
 from actors.tracing.records import SpanRecord
+from actors.tracing.slowest import SLOWEST_KEPT
 from tests.support.batches import batch_of
 
 
@@ -158,15 +159,53 @@ async def test_nothing_is_lost_or_counted_twice_over_a_kill_in_the_middle(clock:
     await killed.stop()
 
 
-async def test_the_sums_of_a_tracer_that_stopped_are_those_of_the_next(clock: ManualClock, tmp_path: Path) -> None:
+async def test_the_report_of_a_tracer_that_was_killed_is_that_of_the_next(clock: ManualClock, tmp_path: Path) -> None:
     first = Tracer(never_ends, clock, tmp_path / "traces.db")
     await first.record(batch_of([request("r1", attempt("a"))]))
+    recorder = PerformanceTracer()
+    recorder.record(SpanRecord("router", "choose", "ok", 0.5, 0.0, 1))
+    operations = recorder.collect()
+    assert operations is not None
+    await first.note_operations(operations)
+    before = await first.report()
+
+    second = Tracer(never_ends, clock, tmp_path / "traces.db")
+    after = await second.report()
+    await second.note_operations(operations)  # as its sender did not hear of its arrival
+
+    for key in ("requests", "backends", "operations", "overhead", "started_at"):
+        assert after[key] == before[key]
+    assert (await second.report())["operations"] == before["operations"]
+    await first.stop()
+    await second.stop()
+
+
+async def test_the_slowest_outlive_the_tracer(clock: ManualClock, tmp_path: Path) -> None:
+    first = Tracer(never_ends, clock, tmp_path / "traces.db")
+    await first.record(batch_of([request("r1", attempt("a"), latency_ms=900.0)]))
     await first.stop()
 
     second = Tracer(never_ends, clock, tmp_path / "traces.db")
 
-    assert (await second.report())["requests"]["count"] == 1
+    assert [one["request_id"] for one in (await second.report())["slowest"]] == ["r1"]
     await second.stop()
+
+
+async def test_a_slow_operation_hides_no_slow_request(tracer: Tracer) -> None:
+    recorder = PerformanceTracer()
+    for number in range(30):
+        recorder.record(SpanRecord("supervisor", "look", "ok", 900.0 + number, 0.0, number, metadata={"probed": 7}))
+    operations = recorder.collect()
+    assert operations is not None
+    await tracer.note_operations(operations)
+    await tracer.record(batch_of([request("r1", latency_ms=5.0)]))
+
+    report = await tracer.report()
+
+    assert [one["request_id"] for one in report["slowest"]] == ["r1"]
+    assert [(one["operation"], one["duration_ms"], one["metadata"]) for one in report["slowest_operations"]] == [
+        ("look", 929.0, {"probed": 7})
+    ]
 
 
 async def test_each_request_is_logged_once(clock: ManualClock, tmp_path: Path) -> None:

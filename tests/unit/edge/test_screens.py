@@ -7,7 +7,10 @@ from rich.console import Console
 from rich.table import Table
 
 from actors.edge.screens import explanation_tables, optimizer_tables, report_tables, usage_tables
-from actors.protocol.messages import JsonObject
+from actors.protocol.clock import ManualClock
+from actors.protocol.messages import JsonObject, Usage
+from actors.tracing.aggregates import Aggregates
+from actors.tracing.report import REQUEST, Background, backend_key, performance_report
 from tests.support.api_page import examples
 
 USED: JsonObject = {
@@ -25,6 +28,17 @@ def shown(tables: Sequence[Table]) -> str:
     screen = io.StringIO()
     Console(file=screen, width=80).print(*tables, sep="\n")
     return screen.getvalue()
+
+
+def eventful_report() -> JsonObject:
+    sums = Aggregates(ManualClock())
+    sums.add(REQUEST, "ok", 100.0, 20.0, Usage(10, 5), 0.25)
+    sums.add(backend_key("a"), "timeout", 80.0)
+    slow = {"request_id": "req_slow", "model": "team", "backend": "a", "outcome": "ok", "duration_ms": 100.0}
+    long = {"component": "supervisor", "operation": "look", "backend": None, "outcome": "ok", "duration_ms": 900.0}
+    seen = {"backend": "a", "scored": 9, "mean_01": 0.9, "recent_01": 0.75, "changes": 1, "flaws": {"refused": 2}}
+    background = Background(0.0, 1.0, slowest=[slow], slowest_operations=[long], details={"quality": [seen]})
+    return performance_report(sums, background)
 
 
 def documented(path: str) -> JsonObject:
@@ -56,10 +70,20 @@ def test_usage_fits_with_budgets_and_savings() -> None:
     assert "85.0 %" in text
 
 
-def test_the_report_shows_the_quality_of_answers() -> None:
-    looked_at = {"backend": "a", "scored": 9, "mean_01": 0.9, "recent_01": 0.75, "changes": 1, "flaws": {"refused": 2}}
+def test_the_report_shows_windows_and_the_worst_by_name() -> None:
+    text = shown(report_tables(eventful_report()))
 
-    assert "refused: 2" in shown(report_tables({"backends": [], "operations": [], "quality": [looked_at]}))
+    for words in ("in all", "10m", "0.25", "More than 1 %", "timeout: 1", "req_slow", "look", "refused: 2"):
+        assert words in text
+
+
+def test_a_report_of_nothing_shows_that_there_was_nothing() -> None:
+    report = performance_report(Aggregates(ManualClock()), Background(0.0, 0.0, details={"quality": []}))
+
+    text = shown(report_tables(report))
+
+    assert "Requests" in text
+    assert "Slowest" not in text
 
 
 def test_ratings_are_shown_with_their_interval() -> None:

@@ -34,7 +34,7 @@ def archive(path: Path) -> Iterator[Archive]:
 
 def test_what_was_committed_is_there_for_the_next_process_without_a_farewell(archive: Archive, path: Path) -> None:
     archive.commit([decided("r1"), decided("r2")], {ACCOUNT: Consumption(2, 1, cost_usd=0.1)}, ("replica", 3))
-    archive.save("sums", 1.0, {"count": 7})
+    archive.save_sums(1.0, {"sums": {"count": 7}}, {}, 0.0)
 
     later = Archive(path)
 

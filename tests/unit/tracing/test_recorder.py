@@ -2,8 +2,9 @@
 
 from actors.protocol.clock import ManualClock
 from actors.tracing.aggregates import Key
-from actors.tracing.recorder import FOLD_AT, SLOWEST_KEPT, PerformanceTracer
+from actors.tracing.recorder import FOLD_AT, PerformanceTracer
 from actors.tracing.records import SpanRecord
+from actors.tracing.slowest import SLOWEST_KEPT
 
 CHOOSE = Key("router", "choose")
 
@@ -24,15 +25,29 @@ def test_what_was_done_is_told_once() -> None:
     assert tracer.collect() is None
 
 
-def test_the_slowest_spans_are_told_the_slowest_first() -> None:
+def test_the_slowest_span_of_each_operation_is_told_the_slowest_first() -> None:
     tracer = PerformanceTracer(ManualClock())
     for number in range(SLOWEST_KEPT + 5):
-        tracer.record(span(number, duration_ms=float(number)))
+        for duration_ms in (number + 0.5, number + 0.25):
+            tracer.record(SpanRecord("router", f"step {number}", "ok", duration_ms, 0.0, number))
 
     told = tracer.collect()
 
     assert told is not None
-    assert [slow.span_id for slow in told.slowest] == list(range(SLOWEST_KEPT + 4, 4, -1))
+    assert [slow.duration_ms for slow in told.slowest] == [number + 0.5 for number in range(SLOWEST_KEPT + 4, 4, -1)]
+
+
+def test_what_is_told_has_a_name_and_a_number() -> None:
+    tracer, numbers = PerformanceTracer(ManualClock()), []
+    for number in range(2):
+        tracer.record(span(number))
+        told = tracer.collect()
+        assert told is not None
+        numbers.append((told.sender, told.number))
+
+    (first, one), (second, two) = numbers
+    assert (one, two, first == second) == (1, 2, True)
+    assert first != PerformanceTracer()._name
 
 
 def test_the_report_counts_what_was_told_too() -> None:
