@@ -21,7 +21,7 @@ from actors.orchestrating.breakers import Breakers
 from actors.orchestrator import Orchestrator
 from actors.protocol.clock import SYSTEM_CLOCK, Clock
 from actors.protocol.errors import LLMError, Overloaded, SupervisorError
-from actors.protocol.messages import ActorStatus, CompanyStatus, Feedback, JsonObject, Outcome, Pulse
+from actors.protocol.messages import ActorStatus, CompanyStatus, DecisionRecord, Feedback, JsonObject, Outcome, Pulse
 from actors.protocol.sending import Parts
 from actors.protocol.streams import Closeable, HandedOn
 from actors.routing.table import BackendRecord, RoutingTable
@@ -201,6 +201,10 @@ class Ensemble:
         return await self._orchestrator.orchestrate(chat_request(body, self._clock), self._table)
 
     # ---- what else the HTTP app asks for ----
+
+    def turned_away(self, refusal: DecisionRecord) -> None:
+        """Puts a request that was refused at the door on the books of the tracer; there is nothing to learn from it."""
+        self._ledger.note(refusal)
 
     def models(self) -> list[JsonObject]:
         """Every name that callers may use, as OpenAI model objects."""

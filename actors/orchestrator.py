@@ -14,6 +14,7 @@ from typing import Any
 from actors.edge import replies
 from actors.edge.gateway import ChatRequest, Reply, StreamedReply
 from actors.edge.quality_watch import QualityWatch
+from actors.edge.turned_away import CLIENT_CLOSED_REQUEST, refused
 from actors.edge.wishes import target_of
 from actors.orchestrating.chunks import Sent, as_chunks, is_bare_usage
 from actors.orchestrating.ending import all_ended
@@ -32,8 +33,6 @@ from actors.routing.table import BackendRecord, ModelRecord, RoutingTable
 FIRST_SIGN_AFTER_S = 1.0  # an ensemble that fails within this is answered with a status, later with an error event
 KEEP_ALIVE_S = 5.0
 ASIDES_PER_MIN = 12_000.0  # 1 % of a core
-
-CLIENT_CLOSED_REQUEST = 499
 
 
 class Orchestrator:
@@ -100,7 +99,11 @@ class Orchestrator:
         return outcomes
 
     def _scene(self, request: ChatRequest, table: RoutingTable) -> Scene:
-        target = target_of(request, table)
+        try:
+            target = target_of(request, table)
+        except LLMError as error:
+            self._on_finished(refused(request, error, self._clock))
+            raise
         if isinstance(target, BackendRecord):  # called by its own name it has no limits but those of its attempts
             deadline_s = min(request.wishes.deadline_s or inf, target.timeout_s * (target.max_retries + 1))
             attempts = min(request.wishes.max_attempts or inf, target.max_retries + 1)

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from typing import Any, Final
@@ -11,9 +12,11 @@ import orjson
 
 from actors.edge.gateway import ChatRequest, Reply, StreamedReply
 from actors.edge.shared_stream import SharedStream
+from actors.edge.turned_away import refused
 from actors.protocol.clock import SYSTEM_CLOCK, Clock
 from actors.protocol.errors import LLMError
 from actors.protocol.messages import DecisionRecord, JsonObject
+from actors.protocol.streams import HandedOn
 from actors.tracing.spans import trace_performance
 
 WHOLE: Final = frozenset({"stop", "tool_calls", "function_call"})
@@ -84,15 +87,16 @@ class AnswerStore:
 class AnswerCache:
     """Answers from the store, else by playing, once for all who ask the same at the same time.
 
-    `on_hit` gets one record per request that was answered without a call. Only whole answers are kept: no failure, none
-    that was cut at a length, none of an ensemble that was degraded. Streams are kept and given back event by event.
+    `on_finished` gets one record per request that was not played itself: a hit, or what became of its wait. Only whole
+    answers are kept: no failure, none that was cut at a length, none of an ensemble that was degraded. Streams are kept
+    and given back event by event.
     """
 
     def __init__(
-        self, store: AnswerStore, on_hit: Callable[[DecisionRecord], None], clock: Clock = SYSTEM_CLOCK
+        self, store: AnswerStore, on_finished: Callable[[DecisionRecord], None], clock: Clock = SYSTEM_CLOCK
     ) -> None:
         self._store = store
-        self._on_hit = on_hit
+        self._on_finished = on_finished
         self._clock = clock
         self._under_way: dict[bytes, asyncio.Future[bytes | LLMError | None]] = {}
         self._streams: dict[bytes, SharedStream] = {}
@@ -110,9 +114,10 @@ class AnswerCache:
             under_way = self._under_way.get(name)
             if under_way is None:
                 return await self._played_for_all(name, request, play)
-            told = await asyncio.shield(under_way)
-            if isinstance(told, LLMError):
-                raise told.with_traceback(None)
+            with self._end_of_wait_recorded(request):
+                told = await asyncio.shield(under_way)
+                if isinstance(told, LLMError):
+                    raise told.with_traceback(None)
             if told is not None:
                 return self._again(told, request)
 
@@ -128,10 +133,35 @@ class AnswerCache:
             body, headers = self._hit(orjson.loads(last), request)
             return StreamedReply(headers, _replayed([*events, orjson.dumps(body)]))
         if shared := self._streams.get(name):
-            joined = await shared.join(lambda last: orjson.dumps(self._hit(orjson.loads(last), request)[0]))
-            backend = {key: value for key, value in joined.headers.items() if key == "x-troupe-backend"}
-            return StreamedReply(HIT_HEADERS | backend, joined.events)
+            return await self._joined(shared, request)
         return await self._led(name, request, open_stream)
+
+    async def _joined(self, shared: SharedStream, request: ChatRequest) -> StreamedReply:
+        is_hit = False
+
+        def as_hit(last: bytes) -> bytes:
+            nonlocal is_hit
+            is_hit = True
+            return orjson.dumps(self._hit(orjson.loads(last), request)[0])
+
+        async def leave() -> None:
+            await joined.events.aclose()
+            if not is_hit:
+                ending = shared.failure or asyncio.CancelledError()
+                self._on_finished(refused(request, ending, self._clock, STRATEGY))
+
+        with self._end_of_wait_recorded(request):
+            joined = await shared.join(as_hit)
+        backend = {key: value for key, value in joined.headers.items() if key == "x-troupe-backend"}
+        return StreamedReply(HIT_HEADERS | backend, HandedOn(joined.events, leave))
+
+    @contextmanager
+    def _end_of_wait_recorded(self, request: ChatRequest) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as error:
+            self._on_finished(refused(request, error, self._clock, STRATEGY))
+            raise
 
     async def _led(self, name: bytes, request: ChatRequest, open_stream: OpenStream) -> StreamedReply:
         def keep(stream: SharedStream) -> None:
@@ -188,7 +218,7 @@ class AnswerCache:
             key_name=request.key_name,
             saved_usd=before["cost_usd"] or 0.0,
         )
-        self._on_hit(record)
+        self._on_finished(record)
         told = {
             **before,
             "request_id": request.request_id,

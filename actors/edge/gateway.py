@@ -7,7 +7,7 @@ from typing import Protocol
 
 from actors.edge.observatory import Observatory
 from actors.protocol.errors import LLMError
-from actors.protocol.messages import Feedback, JsonObject
+from actors.protocol.messages import DecisionRecord, Feedback, JsonObject
 from actors.protocol.streams import Closeable
 
 
@@ -93,6 +93,10 @@ class Gateway(Protocol):
 
     async def open_stream(self, request: ChatRequest) -> StreamedReply:
         """The answer as a stream; what goes wrong before the first byte is raised here."""
+        ...
+
+    def turned_away(self, refusal: DecisionRecord) -> None:
+        """Takes note of a request that was refused before it got here."""
         ...
 
     def models(self) -> list[JsonObject]:

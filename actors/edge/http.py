@@ -24,6 +24,7 @@ from actors.edge.exchange import JSON, ClientGone, Exchange, encoded
 from actors.edge.gateway import ChatRequest, Gateway
 from actors.edge.prometheus import CONTENT_TYPE as PROMETHEUS
 from actors.edge.report_page import report_page
+from actors.edge.turned_away import turned_away
 from actors.protocol.clock import SYSTEM_CLOCK, Clock
 from actors.protocol.errors import LLMError, MethodNotAllowed, NotFound, Overloaded, UnknownModel
 from actors.protocol.messages import JsonObject
@@ -104,12 +105,11 @@ class HttpApp:
 
     async def _respond(self, exchange: Exchange) -> None:
         path = exchange.path
-        if path not in UNGUARDED:
-            exchange.key_name = self._keyring.holder(exchange.headers.get(b"authorization"))
         if path == CHAT:
-            _allow("POST", exchange)
             await self._chat(exchange)
             return
+        if path not in UNGUARDED:
+            exchange.key_name = self._keyring.holder(exchange.headers.get(b"authorization"))
         if path in self._answers:
             method, answer = self._answers[path]
         elif path.startswith(MODEL) and path != MODEL:
@@ -124,18 +124,12 @@ class HttpApp:
         await exchange.answer(200, (), page.body, page.content_type)
 
     async def _chat(self, exchange: Exchange) -> None:
-        refusal = self._gateway.refuses_because()
-        if refusal is not None:
-            raise refusal.with_traceback(None)  # one error may be raised many times: do not let its traceback grow
-        body = wire.json_object(await exchange.body(), exchange.headers)
-        request = wire.chat_request(
-            body,
-            self._clock,
-            request_id=exchange.request_id,
-            key_name=exchange.key_name,
-            received_s=exchange.received_s,
-            traceparent=exchange.headers.get(b"traceparent"),
-        )
+        try:
+            request = await self._admitted(exchange)
+        except LLMError as error:
+            exact = (exchange.request_id, error, exchange.received_s, self._clock)
+            self._gateway.turned_away(turned_away(*exact, key_name=exchange.key_name))
+            raise
         if request.stream:
             with exchange.watch():
                 ending = await self._stream(exchange, request)
@@ -144,6 +138,22 @@ class HttpApp:
         with exchange.watch():
             reply = await self._gateway.complete(request)
         await exchange.answer(200, encoded(reply.headers), orjson.dumps(reply.body))
+
+    async def _admitted(self, exchange: Exchange) -> ChatRequest:
+        exchange.key_name = self._keyring.holder(exchange.headers.get(b"authorization"))
+        _allow("POST", exchange)
+        refusal = self._gateway.refuses_because()
+        if refusal is not None:
+            raise refusal.with_traceback(None)  # one error may be raised many times: do not let its traceback grow
+        body = wire.json_object(await exchange.body(), exchange.headers)
+        return wire.chat_request(
+            body,
+            self._clock,
+            request_id=exchange.request_id,
+            key_name=exchange.key_name,
+            received_s=exchange.received_s,
+            traceparent=exchange.headers.get(b"traceparent"),
+        )
 
     async def _stream(self, exchange: Exchange, request: ChatRequest) -> bytes:
         """Sends all events; returns the one that ends the stream. Raises what goes wrong before the first of them."""

@@ -107,6 +107,7 @@ class Ledger:
         every_record: bool = False,
     ) -> None:
         self._fresh: list[DecisionRecord] = []
+        self._turned_away: list[DecisionRecord] = []
         self._decisions = Lane(readers.record_decisions, KEPT_FOR_OPTIMIZER)
         self._measurements = Measurements(readers.trace, sender, sample_01, every_record=every_record)
         self._measuring = measuring
@@ -115,6 +116,12 @@ class Ledger:
         """Takes note of a finished request. The members' own words go to the optimizer alone."""
         self._fresh.append(record)
         if len(self._fresh) >= FOLD_AT:
+            self._fold()
+
+    def note(self, record: DecisionRecord) -> None:
+        """Takes note of a request from which there is nothing to learn: for the tracer alone."""
+        self._turned_away.append(record)
+        if len(self._turned_away) >= FOLD_AT:
             self._fold()
 
     async def flush_decisions(self) -> bool:
@@ -135,10 +142,11 @@ class Ledger:
 
     def _fold(self) -> None:
         fresh, self._fresh = self._fresh, []
+        turned_away, self._turned_away = self._turned_away, []
         if fresh:
             self._decisions.add(fresh)
-            if self._measuring:
-                self._measurements.add(fresh)
+        if self._measuring and (fresh or turned_away):
+            self._measurements.add([*fresh, *turned_away] if turned_away else fresh)
 
 
 async def _keep(flush: Callable[[], Awaitable[bool]]) -> None:

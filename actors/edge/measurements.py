@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from actors.protocol.errors import LLMError
+from actors.protocol.errors import LLMError, Unauthenticated
 from actors.protocol.messages import DecisionRecord
 from actors.resilience.error_handler import error_aggregator, handle_error
 from actors.tracing.bundle import Bundle, bundle_of
@@ -53,10 +53,14 @@ class Measurements:
     def add(self, records: Sequence[DecisionRecord]) -> None:
         """Takes finished requests."""
         self._sums.add(records)
+        strangers = 0
         for record in records:
             if self._every_record or record.latency_ms > self._slowest_ms[0] or is_remarkable(record):
                 self._slowest_ms = sorted([*self._slowest_ms, record.latency_ms])[1:]
                 self._remarkable.append(without_words(record))
+                strangers += record.outcome == Unauthenticated.code
+        if strangers:  # who has no key must not drive out the records of those who have one
+            records = [one for one in records if one.outcome != Unauthenticated.code]
         sampled = records if self._below >= SAMPLES else [one for one in records if is_sampled(one, self._below)]
         if sampled:
             try:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Final
 
 from actors.edge.gateway import ChatRequest
+from actors.edge.turned_away import refused
 from actors.protocol.clock import SYSTEM_CLOCK, Clock
 from actors.protocol.errors import LLMError, Overloaded, QuotaExceeded
 from actors.protocol.messages import DecisionRecord, JsonObject
@@ -33,7 +34,7 @@ class Purse:
         clock: Clock = SYSTEM_CLOCK,
         on_refused: Callable[[DecisionRecord], object] = lambda _: None,
     ) -> None:
-        """`on_refused` gets the record of each request that is refused for a budget."""
+        """`on_refused` gets the record of each request that is refused here."""
         self._on_refused = on_refused
         self._budgets = frozenset(budgets)
         self._clock = clock
@@ -48,17 +49,13 @@ class Purse:
         names = tuple(self._concerned(request.key_name, request.model))
         if not names:
             return
-        held_usd = self._held_usd
-        if held_usd is None or self._clock.monotonic_s() - self._renewed_s > USELESS_AFTER_S:
-            raise Overloaded("What is left of the budget is not known at the moment.", retry_after_s=RENEW_EVERY_S)
-        expected_usd = expected_cost_usd(request.body, leaves_of(request.model, table))
-        for name in names:
-            if self._left_usd(name, held_usd) < max(expected_usd, 1e-12):
-                self._on_refused(self._refusal(request))
-                raise QuotaExceeded(
-                    f"What is left today of the budget of '{name.partition(':')[2]}' does not cover this request; "
-                    "a new day begins at 00:00 UTC."
-                )
+        leaves = leaves_of(request.model, table)
+        if not leaves:
+            return  # nobody of that name: it is refused later, in better words
+        expected_usd = expected_cost_usd(request.body, leaves)
+        if refusal := self._refusal(names, expected_usd):
+            self._on_refused(refused(request, refusal, self._clock))
+            raise refusal
         self._reserved[request.request_id] = (names, expected_usd)
 
     def settle(self, record: DecisionRecord) -> None:
@@ -91,21 +88,17 @@ class Purse:
                 log.debug("the budgets were not renewed: %s", error)
             await asyncio.sleep(RENEW_EVERY_S)
 
-    def _refusal(self, request: ChatRequest) -> DecisionRecord:
-        elapsed_ms = (self._clock.monotonic_s() - request.received_s) * 1000
-        return DecisionRecord(
-            request_id=request.request_id,
-            finished_at_s=self._clock.wall_s(),
-            model=request.model,
-            strategy="none",
-            backend=None,
-            outcome=QuotaExceeded.code,
-            status=QuotaExceeded.status,
-            latency_ms=elapsed_ms,
-            overhead_ms=elapsed_ms,
-            stream=request.stream,
-            key_name=request.key_name,
-        )
+    def _refusal(self, names: Iterable[str], expected_usd: float) -> LLMError | None:
+        held_usd = self._held_usd
+        if held_usd is None or self._clock.monotonic_s() - self._renewed_s > USELESS_AFTER_S:
+            return Overloaded("What is left of the budget is not known at the moment.", retry_after_s=RENEW_EVERY_S)
+        for name in names:
+            if self._left_usd(name, held_usd) < max(expected_usd, 1e-12):
+                return QuotaExceeded(
+                    f"What is left today of the budget of '{name.partition(':')[2]}' does not cover this request; "
+                    "a new day begins at 00:00 UTC."
+                )
+        return None
 
     def _left_usd(self, name: str, held_usd: Mapping[str, float]) -> float:
         reserved_usd = sum(amount_usd for names, amount_usd in self._reserved.values() if name in names)
@@ -116,7 +109,7 @@ class Purse:
 
 
 def leaves_of(model: str, table: RoutingTable) -> list[BackendRecord]:
-    """The backends behind a name; none for an unknown one, which is refused later in better words."""
+    """The backends behind a name; none for an unknown one."""
     if model in table.models:
         return [table.backends[leaf] for leaf in table.leaves(model)]
     return [table.backends[model]] if model in table.backends else []

@@ -13,8 +13,8 @@ Rewrite = Callable[[bytes], bytes]
 class SharedStream:
     """One stream that is played once. It ends early when its last reader has left.
 
-    `events`: what it gave so far, without signs of life. `on_whole` is called once it has come to its proper end,
-    `on_end` at whatever end, perhaps twice: nobody may join any more.
+    `events`: what it gave so far, without signs of life; `failure`: what it ended with, unless properly. `on_whole` is
+    called once it has come to its proper end, `on_end` at whatever end, perhaps twice: nobody may join any more.
     """
 
     def __init__(
@@ -25,7 +25,7 @@ class SharedStream:
     ) -> None:
         self.events: list[bytes] = []
         self._headers: Mapping[str, str] | None = None
-        self._failure: BaseException | None = None
+        self.failure: BaseException | None = None
         self._has_ended = False
         self._readers = 0
         self._news = asyncio.Event()
@@ -61,10 +61,10 @@ class SharedStream:
                     self._tell()
             self._on_whole(self)
         except asyncio.CancelledError as left:
-            self._failure = left
+            self.failure = left
             raise
         except Exception as error:  # noqa: BLE001  # whatever it is, it is raised where somebody reads
-            self._failure = error
+            self.failure = error
         finally:
             self._has_ended = True
             self._on_end(self)
@@ -102,8 +102,8 @@ class SharedStream:
             await asyncio.wait([self._playing])
 
     def _raise_failure(self) -> None:
-        if self._failure is not None:
-            raise self._failure.with_traceback(None)
+        if self.failure is not None:
+            raise self.failure.with_traceback(None)
 
     def _tell(self) -> None:
         news, self._news = self._news, asyncio.Event()

@@ -271,6 +271,22 @@ async def test_a_strategy_on_a_single_backend_is_refused() -> None:
         await Theatre(says(**ANSWERS)).ask("a", wishes=Wishes(strategy="ensemble"))
 
 
+async def test_what_is_refused_before_anybody_is_asked_is_on_record_under_no_made_up_name() -> None:
+    theatre = Theatre(says(**ANSWERS), PANEL)
+
+    for model, fields in (("panl", {}), ("panel", {"n": 3})):
+        with pytest.raises(LLMError):
+            await theatre.ask(model, **fields)
+    with pytest.raises(LLMError):
+        await theatre.events("panl")
+
+    assert [(one.model, one.outcome, one.status, one.stream) for one in theatre.records] == [
+        ("unknown", "model_not_found", 404, False),
+        ("panel", "invalid_request", 400, False),
+        ("unknown", "model_not_found", 404, True),
+    ]
+
+
 async def test_a_wish_changes_the_strategy_of_one_request() -> None:
     theatre = Theatre(says(**ANSWERS), PANEL)
 

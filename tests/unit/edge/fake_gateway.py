@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from actors.edge.gateway import ChatRequest, Reply, StreamedReply
 from actors.edge.observatory import Observatory
 from actors.protocol.errors import LLMError
-from actors.protocol.messages import Feedback, JsonObject
+from actors.protocol.messages import DecisionRecord, Feedback, JsonObject
 
 HEADERS = {"x-troupe-backend": "alpha", "x-troupe-attempts": "1"}
 
@@ -80,6 +80,7 @@ class FakeGateway:
     headers: dict[str, str] = field(default_factory=lambda: dict(HEADERS))
     tracing: FakeTracing = field(default_factory=FakeTracing)
     requests: list[ChatRequest] = field(default_factory=list)
+    refusals: list[DecisionRecord] = field(default_factory=list)
     feedback: list[Feedback] = field(default_factory=list)
     hanging: asyncio.Event = field(default_factory=asyncio.Event)
     stopped: threading.Event = field(default_factory=threading.Event)  # set when running work was ended from outside
@@ -99,6 +100,9 @@ class FakeGateway:
         if self.failure is not None:
             raise self.failure
         return StreamedReply(self.headers, self._replay())
+
+    def turned_away(self, refusal: DecisionRecord) -> None:
+        self.refusals.append(refusal)
 
     def models(self) -> list[JsonObject]:
         names = ("alpha", "beta", "org/gamma-1b")

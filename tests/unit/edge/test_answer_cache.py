@@ -270,3 +270,57 @@ async def test_a_stream_that_fails_fails_for_all_who_read_it(desk: Desk, stage: 
 
     assert [type(one) for one in told] == [BackendTimeout] * 3
     assert (stage.played, len(desk.store)) == (1, 0)
+
+
+async def waiting_for(desk: Desk, stage: Stage, count: int) -> list["asyncio.Task[int]"]:
+    stage.hold.clear()
+    asking = [asyncio.create_task(desk.ask(stage, replace(ASK, request_id=f"req_{n}"))) for n in range(count)]
+    await asyncio.sleep(0)
+    return asking
+
+
+async def test_everyone_who_waited_for_a_call_that_failed_is_on_record(desk: Desk, stage: Stage) -> None:
+    asking = await waiting_for(desk, stage, 3)
+    stage.failure = BackendTimeout("too late", "a")
+    stage.hold.set()
+
+    await asyncio.gather(*asking, return_exceptions=True)
+
+    assert stage.played == 1
+    assert [(one.request_id, one.outcome, one.status, one.strategy) for one in desk.hits] == [
+        ("req_1", "timeout", 504, "cache"),
+        ("req_2", "timeout", 504, "cache"),
+    ]
+
+
+async def test_one_who_stopped_waiting_is_on_record(desk: Desk, stage: Stage) -> None:
+    player, left = await waiting_for(desk, stage, 2)
+
+    left.cancel()
+    await asyncio.wait([left])
+    stage.hold.set()
+    await player
+
+    assert [(one.request_id, one.outcome, one.status) for one in desk.hits] == [("req_1", "cancelled", 499)]
+
+
+async def test_a_reader_of_a_stream_that_broke_is_on_record_and_once(desk: Desk, stage: Stage) -> None:
+    stage.failure = BackendTimeout("too late", "a")
+
+    readers = (desk.listen(stage, replace(STREAM, request_id=name)) for name in ("req_1", "req_2"))
+    await asyncio.gather(*readers, return_exceptions=True)
+
+    assert [(one.request_id, one.outcome, one.stream) for one in desk.hits] == [("req_2", "timeout", True)]
+
+
+async def test_a_reader_who_left_in_the_middle_is_on_record_and_the_other_reads_on(desk: Desk, stage: Stage) -> None:
+    stage.hold.clear()
+    first = asyncio.create_task(desk.listen(stage))
+    await asyncio.sleep(0)
+    second = await desk.cache.open_stream(replace(STREAM, request_id="req_2"), stage.open)
+
+    await second.events.aclose()
+    stage.hold.set()
+
+    assert len(await first) >= 2
+    assert [(one.request_id, one.outcome) for one in desk.hits] == [("req_2", "cancelled")]

@@ -354,6 +354,37 @@ async def test_without_a_key_the_body_stays_unread_until_the_answer_is_out() -> 
     assert order == [401, True, "read", False]
 
 
+@pytest.mark.parametrize(
+    ("headers", "content", "limit", "outcome", "key"),
+    [
+        ({}, b"{}", 100, "invalid_api_key", None),
+        ({"authorization": "Bearer secret-1"}, b"{", 100, "invalid_json", "ci"),
+        ({"authorization": "Bearer secret-1"}, b"{}", 100, "missing_required_parameter", "ci"),
+        ({"authorization": "Bearer secret-1"}, b"{" * 101, 100, "payload_too_large", "ci"),
+    ],
+)
+async def test_who_is_refused_at_the_door_is_on_record(
+    headers: dict[str, str], content: bytes, limit: int, outcome: str, key: str | None
+) -> None:
+    gateway = FakeGateway()
+
+    response = await client(gateway, keys=KEYS, limit=limit).post(CHAT, content=content, headers=headers)
+
+    (record,) = gateway.refusals
+    assert (record.outcome, record.key_name, record.model) == (outcome, key, "unknown")
+    assert (record.status, record.request_id) == (response.status_code, response.headers["x-troupe-request-id"])
+
+
+async def test_who_finds_the_gateway_full_is_on_record_and_who_is_let_in_is_not() -> None:
+    gateway = FakeGateway(refusal=Overloaded("full"))
+    http = client(gateway)
+    await http.post(CHAT, json=ASK)
+    gateway.refusal = None
+    await http.post(CHAT, json=ASK)
+
+    assert [record.outcome for record in gateway.refusals] == ["overloaded"]
+
+
 async def test_one_refusal_raised_many_times_does_not_grow() -> None:
     refusal = LLMError("no")
     http = client(FakeGateway(refusal=refusal))
@@ -364,7 +395,7 @@ async def test_one_refusal_raised_many_times_does_not_grow() -> None:
     depth, trace = 0, refusal.__traceback__
     while trace is not None:
         depth, trace = depth + 1, trace.tb_next
-    assert depth <= 3
+    assert depth <= 4
 
 
 def scope_of(body: bytes) -> dict[str, Any]:

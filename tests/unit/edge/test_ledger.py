@@ -136,3 +136,13 @@ async def test_a_reader_that_breaks_does_not_end_the_loop(ledger: Ledger, reader
     await flushed(ledger)
 
     assert readers.decisions == ["1"]
+
+
+async def test_the_tracer_alone_hears_of_who_was_turned_away(ledger: Ledger, readers: FakeReaders) -> None:
+    ledger.write(record("1"))
+    ledger.note(record("2"))
+
+    await flushed(ledger)
+
+    assert readers.decisions == ["1"]
+    assert sorted(readers.measurements) == ["1", "2"]
