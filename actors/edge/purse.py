@@ -5,12 +5,14 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Final
 
+from actors.edge.expected_cost import Expectation
 from actors.edge.gateway import ChatRequest
 from actors.edge.turned_away import refused
+from actors.edge.wishes import target_of
 from actors.protocol.clock import SYSTEM_CLOCK, Clock
 from actors.protocol.errors import LLMError, Overloaded, QuotaExceeded
-from actors.protocol.messages import DecisionRecord, JsonObject
-from actors.routing.table import BackendRecord, RoutingTable
+from actors.protocol.messages import DecisionRecord
+from actors.routing.table import RoutingTable
 from actors.tracing.budgets import KEY, MODEL
 from actors.tracing.spans import trace_performance
 
@@ -18,8 +20,6 @@ log = logging.getLogger("troupe.purse")
 
 RENEW_EVERY_S: Final = 1.0
 USELESS_AFTER_S: Final = 50.0  # without a renewal; soon after, the slice is lent to others
-CHARS_PER_TOKEN: Final = 3.0  # fewer than usual, so that the guess is rather too high
-ASSUMED_COMPLETION_TOKENS: Final = 1_000  # of a request that sets no limit
 
 Renew = Callable[[Mapping[str, float]], Awaitable[Mapping[str, float]]]
 Flush = Callable[[], Awaitable[bool]]
@@ -38,6 +38,7 @@ class Purse:
         self._on_refused = on_refused
         self._budgets = frozenset(budgets)
         self._clock = clock
+        self._expectation = Expectation()
         self._held_usd: Mapping[str, float] | None = None
         self._renewed_s = clock.monotonic_s()
         self._spent_usd = dict.fromkeys(budgets, 0.0)  # since what is held was lent
@@ -49,10 +50,11 @@ class Purse:
         names = tuple(self._concerned(request.key_name, request.model))
         if not names:
             return
-        leaves = leaves_of(request.model, table)
-        if not leaves:
-            return  # nobody of that name: it is refused later, in better words
-        expected_usd = expected_cost_usd(request.body, leaves)
+        try:
+            target = target_of(request, table)
+        except LLMError:
+            return  # it is refused later, and costs nothing
+        expected_usd = self._expectation.cost_usd(request.body, target, table)
         if refusal := self._refusal(names, expected_usd):
             self._on_refused(refused(request, refusal, self._clock))
             raise refusal
@@ -61,6 +63,7 @@ class Purse:
     def settle(self, record: DecisionRecord) -> None:
         """Takes what a finished request has cost from what is held."""
         self._reserved.pop(record.request_id, None)
+        self._expectation.learn(record)
         for name in self._concerned(record.key_name, record.model):
             self._spent_usd[name] += record.cost_usd or 0.0
 
@@ -106,18 +109,3 @@ class Purse:
 
     def _concerned(self, key: str | None, model: str) -> Iterable[str]:
         return (name for name in (f"{KEY}{key}", f"{MODEL}{model}") if name in self._budgets)
-
-
-def leaves_of(model: str, table: RoutingTable) -> list[BackendRecord]:
-    """The backends behind a name; none for an unknown one."""
-    if model in table.models:
-        return [table.backends[leaf] for leaf in table.leaves(model)]
-    return [table.backends[model]] if model in table.backends else []
-
-
-def expected_cost_usd(body: JsonObject, backends: Iterable[BackendRecord]) -> float:
-    """What a request costs if each backend is asked once: a rather high guess by its length and its limit of tokens."""
-    chars = sum(len(str(message.get("content") or "")) for message in body.get("messages", ()))
-    limit = body.get("max_completion_tokens") or body.get("max_tokens") or ASSUMED_COMPLETION_TOKENS
-    prices = [backend.price for backend in backends if backend.price is not None]
-    return sum(price.cost_usd(round(chars / CHARS_PER_TOKEN), limit * (body.get("n") or 1)) for price in prices)

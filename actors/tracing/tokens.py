@@ -40,7 +40,7 @@ class TokenCounter:
             self._loading = Thread(target=self.load, name="tokenizer", daemon=True)
             self._loading.start()
         prompt = PER_MESSAGE
-        for part in _texts(body):
+        for part in parts_of_prompt(body):
             prompt += part if isinstance(part, int) else self._tokens(part)
         return Usage(prompt, self._tokens(text), estimated=True)
 
@@ -71,13 +71,13 @@ def count_by_chars(text: str) -> int:
     return round((len(text) - others) / ASCII_CHARS_PER_TOKEN + others / OTHER_CHARS_PER_TOKEN)
 
 
-def _texts(body: JsonObject) -> Iterator[str | int]:
+def parts_of_prompt(body: JsonObject, per_image: int = PER_IMAGE) -> Iterator[str | int]:
     """The texts of a prompt, and how many tokens everything has that is none."""
     messages = body.get("messages")
     for message in messages if isinstance(messages, list) else ():
         if isinstance(message, dict):
             yield PER_MESSAGE
-            yield from _contents(message.get("content"))
+            yield from _contents(message.get("content"), per_image)
             if message.get("tool_calls"):
                 yield str(message["tool_calls"])
     for name in ("tools", "functions", "response_format"):
@@ -85,9 +85,9 @@ def _texts(body: JsonObject) -> Iterator[str | int]:
             yield str(body[name])
 
 
-def _contents(content: Any) -> Iterator[str | int]:
+def _contents(content: Any, per_image: int) -> Iterator[str | int]:
     if isinstance(content, str):
         yield content
     for part in content if isinstance(content, list) else ():
         text = part.get("text") if isinstance(part, dict) else None
-        yield text if isinstance(text, str) else PER_IMAGE
+        yield text if isinstance(text, str) else per_image

@@ -1,12 +1,13 @@
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
 from actors.edge.gateway import ChatRequest, Wishes
-from actors.edge.purse import Purse, expected_cost_usd
+from actors.edge.purse import Purse
 from actors.protocol.clock import ManualClock
 from actors.protocol.errors import Overloaded, QuotaExceeded
-from actors.protocol.messages import DecisionRecord
+from actors.protocol.messages import Attempt, DecisionRecord, Usage
 from actors.routing.table import BackendRecord, ModelRecord, Price, RoutingTable
 
 # 1 USD per token out: a request for 2 tokens is expected to cost 2 USD.
@@ -103,13 +104,6 @@ async def test_a_renewal_tells_what_is_left_once_the_spending_is_known() -> None
     purse.reserve(request("r2", tokens=5), TABLE)
 
 
-def test_the_guess_counts_the_words_the_limit_and_every_backend() -> None:
-    priced = BackendRecord("b", "scripted", "b", hosted=True, price=Price(3e6, 1e6))
-    body = {"messages": [{"role": "user", "content": "x" * 6}], "max_tokens": 10}
-
-    assert expected_cost_usd(body, [priced, BACKEND]) == 2 * 3.0 + 10.0 + 10.0
-
-
 async def test_a_request_that_is_refused_is_on_the_record() -> None:
     records: list[DecisionRecord] = []
     purse, lender = Purse(["key:ann"], ManualClock(), records.append), Lender(1.0)
@@ -121,3 +115,19 @@ async def test_a_request_that_is_refused_is_on_the_record() -> None:
     (told,) = records
     assert (told.request_id, told.outcome, told.status) == ("r1", "insufficient_quota", 429)
     assert (told.key_name, told.cost_usd) == ("ann", None)
+
+
+async def test_who_set_no_limit_sets_aside_what_the_longest_answer_would_cost() -> None:
+    purse, _ = await filled(9_000.0)
+    long = Attempt("a", "ok", 1.0, usage=Usage(0, 5_000))
+    purse.settle(replace(record("r1", 0.0), attempts=(long,)))
+    purse.reserve(request("r2", tokens=0), TABLE)
+
+    with pytest.raises(QuotaExceeded):
+        purse.reserve(request("r3", tokens=0), TABLE)
+
+
+async def test_a_name_that_nobody_has_is_left_to_those_who_know_better_words() -> None:
+    purse, _ = await filled(0.0)
+
+    purse.reserve(request("r1", model="nobody"), TABLE)
