@@ -1,6 +1,7 @@
 """Who used how much of which model on which day? Requests, tokens and cost, within bounds."""
 
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -41,8 +42,15 @@ class Consumption:
 
     def add(self, other: "Consumption") -> None:
         """Adds what the other one counted."""
-        for name in self.__slots__:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.requests += other.requests
+        self.failed += other.failed
+        self.estimated += other.estimated
+        self.unpriced += other.unpriced
+        self.cached += other.cached
+        self.prompt_tokens += other.prompt_tokens
+        self.completion_tokens += other.completion_tokens
+        self.cost_usd += other.cost_usd
+        self.saved_usd += other.saved_usd
 
     def count(self, request: DecisionRecord) -> None:
         """Adds what one request used, whatever became of it."""
@@ -77,59 +85,89 @@ def _day(number: int) -> str:
     return datetime.fromtimestamp(number * S_PER_DAY, UTC).date().isoformat()
 
 
+class Groups:
+    """The same consumption in total, and by model, key and day."""
+
+    def __init__(self, rows: Iterable[tuple[Account, Consumption]] = ()) -> None:
+        self.total = Consumption()
+        self.by_model: defaultdict[str, Consumption] = defaultdict(Consumption)
+        self.by_key: defaultdict[str, Consumption] = defaultdict(Consumption)
+        self._by_day: defaultdict[str, Consumption] = defaultdict(Consumption)
+        for account, used in rows:
+            self.add(account, used)
+
+    def add(self, account: Account, used: Consumption) -> None:
+        """Adds what one account used."""
+        mine = (self.total, self.by_model[account.model], self.by_key[account.key], self._by_day[account.day])
+        for consumption in mine:
+            consumption.add(used)
+
+    def as_json(self) -> JsonObject:
+        """Rows are in alphabetical order."""
+        return {
+            "total": self.total.as_json(),
+            "models": _rows("model", self.by_model),
+            "keys": _rows("key", self.by_key),
+            "days": _rows("day", self._by_day),
+        }
+
+
 class UsageBook:
-    """Sums per account. Of one day at most `max_rows_per_day` accounts are told apart; the rest is `other`."""
+    """Sums per account. Of one day at most `max_rows_per_day` accounts are told apart; beyond, each key has one row for
+    all `other` models. Whatever is asked often costs the same after years.
+    """
 
     def __init__(
         self, rows: Iterable[tuple[Account, Consumption]] = (), max_rows_per_day: int = MAX_ROWS_PER_DAY
     ) -> None:
         self._days: dict[str, dict[Account, Consumption]] = {}
         self._max_rows = max_rows_per_day
-        for account, consumption in rows:
-            self._days.setdefault(account.day, {})[account] = consumption
+        self._whole = Groups()
+        self._by_day: defaultdict[str, Groups] = defaultdict(Groups)
+        for account, used in rows:
+            self._days.setdefault(account.day, {})[account] = used
+            self._whole.add(account, used)
+        newest = max(self._days, default="")
+        self._by_day[newest] = Groups(self.rows(newest))
 
     def merge(self, account: Account, used: Consumption) -> Account:
         """Bills what was summed up elsewhere; the account that it was put on."""
+        self._by_day[account.day].add(account, used)  # by its own names: a budget holds beyond the bound as well
         account = self._open(account)
         self[account].add(used)
+        self._whole.add(account, used)
         return account
 
     def _open(self, account: Account) -> Account:
         rows = self._days.setdefault(account.day, {})
         if account not in rows:
             if len(rows) >= self._max_rows:
-                account = Account(account.day, OTHER, OTHER)
+                account = account._replace(model=OTHER)
             rows.setdefault(account, Consumption())
         return account
 
     def accounts(self) -> dict[Account, Consumption]:
         """Every account with its sums."""
-        return dict(self._rows())
+        return {account: used for rows in self._days.values() for account, used in rows.items()}
 
     def __getitem__(self, account: Account) -> Consumption:
         return self._days[account.day][account]
 
     def spent_usd(self, day: str, *, key: str | None = None, model: str | None = None) -> float:
-        """What a day's requests of a key, to a model, or both, have cost."""
-        return sum(
-            consumption.cost_usd
-            for account, consumption in self._days.get(day, {}).items()
-            if key in (None, account.key) and model in (None, account.model)
-        )
+        """What a day's requests of a key, or to a model, have cost; known of the newest day."""
+        spent = self._by_day.get(day)
+        if spent is None:
+            return 0.0
+        used = spent.by_model.get(model or "") if key is None else spent.by_key.get(key)
+        return 0.0 if used is None else used.cost_usd
 
     def report(self, day: str | None = None) -> JsonObject:
         """`total`, and the same by `models`, `keys` and `days`; of one day if given. Rows are in alphabetical order."""
-        rows = [(account, used) for account, used in self._rows() if day in (None, account.day)]
-        return {
-            "total": _sum(used for _, used in rows).as_json(),
-            "models": _grouped("model", ((account.model, used) for account, used in rows)),
-            "keys": _grouped("key", ((account.key, used) for account, used in rows)),
-            "days": _grouped("day", ((account.day, used) for account, used in rows)),
-        }
+        return (self._whole if day is None else Groups(self.rows(day))).as_json()
 
     def savings(self) -> JsonObject:
         """How many of all requests were answered from a cache, and what those answers had cost at first."""
-        total = _sum(used for _, used in self._rows())
+        total = self._whole.total
         share_01 = total.cached / total.requests if total.requests else 0.0
         return {"hits": total.cached, "share_01": round(share_01, 5), "saved_usd": round(total.saved_usd, 9)}
 
@@ -137,20 +175,6 @@ class UsageBook:
         """The accounts of one day."""
         yield from self._days.get(day, {}).items()
 
-    def _rows(self) -> Iterator[tuple[Account, Consumption]]:
-        for rows in self._days.values():
-            yield from rows.items()
 
-
-def _sum(parts: Iterable[Consumption]) -> Consumption:
-    whole = Consumption()
-    for part in parts:
-        whole.add(part)
-    return whole
-
-
-def _grouped(name: str, rows: Iterable[tuple[str, Consumption]]) -> list[JsonObject]:
-    groups: dict[str, Consumption] = {}
-    for value, used in rows:
-        groups.setdefault(value, Consumption()).add(used)
+def _rows(name: str, groups: Mapping[str, Consumption]) -> list[JsonObject]:
     return [{name: value} | groups[value].as_json() for value in sorted(groups)]

@@ -59,5 +59,17 @@ def test_a_flood_of_names_is_summed_up_as_other() -> None:
     assert book.report()["total"]["requests"] == 10_000
 
 
+def test_a_keys_spending_is_known_beyond_the_bound_and_after_a_restart() -> None:
+    book = UsageBook(max_rows_per_day=1)
+    for number in range(9):
+        bill(book, request(f"model-{number}", "ann"))
+        bill(book, request(f"model-{number}", "bob"))
+
+    assert book.spent_usd("2026-11-23", key="ann") == 4.5
+    assert book.spent_usd("2026-11-23", model="model-8") == 1.0
+    assert UsageBook(book.accounts().items()).spent_usd("2026-11-23", key="bob") == 4.5
+    assert len(book.accounts()) == 3
+
+
 def test_days_are_those_of_utc() -> None:
     assert (day_of(0.0), day_of(86_399.9), day_of(NOON_S)) == ("1970-01-01", "1970-01-01", "2026-11-23")
