@@ -117,16 +117,18 @@ def report(
     api_key: Key = None,
     as_json: AsJson = False,
     watch: Annotated[bool, typer.Option("--watch", help="Anew every second, until Ctrl-C.")] = False,
+    recent: Annotated[int, typer.Option(min=0, max=10_000, help="Name so many failed and slow requests.")] = 5,
 ) -> None:
-    """Counts, errors and latencies since the start."""
+    """What is slow and what fails: counts, errors and latencies since the start, and the worst by name."""
     from actors.edge.http_client import GatewayClient
     from actors.edge.screens import errors_table, report_tables, watched
 
+    path = f"/api/performance-report?recent={recent}"
     with GatewayClient(url, api_key) as gateway:
         if watch and not as_json:
-            watched(lambda: report_tables(gateway.get("/api/performance-report")), stdout)
+            watched(lambda: report_tables(gateway.get(path)), stdout)
             return
-        told = gateway.get("/api/performance-report")
+        told = gateway.get(path)
         failed = gateway.get("/api/errors")
     if as_json:
         stdout.print_json(data={**told, "errors": failed})

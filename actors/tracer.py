@@ -4,19 +4,20 @@ import asyncio
 import itertools
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from actors.edge.vitals import Vitals
 from actors.protocol.clock import SYSTEM_CLOCK, Clock
-from actors.protocol.errors import TracerError
+from actors.protocol.errors import TracerError, Unauthenticated
 from actors.protocol.messages import DecisionRecord, JsonObject, Pulse
 from actors.protocol.outlook import Outlook
 from actors.resilience.aggregator import ErrorAggregator
 from actors.routing.table import Measured
 from actors.tracing.aggregates import WINDOWS_S, Key
-from actors.tracing.archive import DECISIONS_KEPT, Archive
+from actors.tracing.archive import DECISIONS_KEPT, REMARKABLE_KEPT, Archive
+from actors.tracing.bundle import bundle_of
 from actors.tracing.expectations import with_expectations
 from actors.tracing.explanation import explanation
 from actors.tracing.histogram import Histogram
@@ -40,9 +41,8 @@ ORPHAN_CHECK_EVERY_S = 5.0
 QUALITY = "quality"
 ALERTS = "alerts"
 SLOWEST = "slowest"
-FAILURES_KEPT = 100
 NO_BUDGETS: Mapping[str, float] = {}
-FAILURES_SHOWN = 20
+RECENT_SHOWN = 20
 
 # What a backend answers to a request that no backend would take says nothing about that backend.
 CALLERS_FAULT = frozenset({"request_refused", "context_length_exceeded", "content_filter"})
@@ -100,7 +100,8 @@ class Tracer:
         if saved := self._archive.saved(QUALITY):
             self._quality.restore(saved["backends"])
         self._backends: dict[str, None] = {}
-        self._failures: deque[DecisionRecord] = deque(maxlen=FAILURES_KEPT)
+        summaries = map(_summary, self._archive.remarkable())
+        self._remarkable: deque[JsonObject] = deque(summaries, maxlen=REMARKABLE_KEPT)
         self._slow_requests, self._slow_operations = Slowest(), Slowest()
         if saved := self._archive.saved(SLOWEST):
             for told in saved["requests"]:
@@ -122,7 +123,9 @@ class Tracer:
         """
         if self._archive.has_counted(batch.sender, batch.number):
             return
-        self._keep_books(batch)
+        remarkable = [request for request in batch.records if _is_remarkable(request, batch.slow_above_ms)]
+        self._keep_books(batch, remarkable)
+        self._remarkable.extend(map(_summary, remarkable))
         self._dropped += batch.dropped
         self._write_log(batch.records)
         self._treasury.note_refusals(batch.records, self._usage)
@@ -147,15 +150,16 @@ class Tracer:
             told = _span_summary(span)
             self._slow_operations.note(_operation_of(told), told)
 
-    async def report(self) -> JsonObject:
-        """What `/api/performance-report` shows."""
+    async def report(self, recent: int = RECENT_SHOWN) -> JsonObject:
+        """What `/api/performance-report` shows; with as many of the last 10,000 failed and slow requests as asked."""
         background = Background(
             started_at_s=self._sums.started_at_s,
             uptime_s=self._clock.monotonic_s() - self._born_s,
             dropped_records=self._dropped,
             slowest=self._slow_requests.report(),
             slowest_operations=self._slow_operations.report(),
-            recent_failures=[_summary(request) for request in _newest(self._failures, FAILURES_SHOWN)],
+            recent_failures=self._newest(recent, is_failure=True),
+            recent_slow=self._newest(recent, is_failure=False),
             details={"cache": self._usage.savings(), "quality": self._quality.report()},
         )
         return performance_report(self._aggregates, background)
@@ -224,14 +228,15 @@ class Tracer:
         log.warning("the tracer has had no supervisor for a minute and ends itself")
         self._end_self()
 
-    def _keep_books(self, batch: Batch) -> None:
+    def _keep_books(self, batch: Batch, remarkable: Sequence[DecisionRecord]) -> None:
         """Bills the requests, and writes that down together with their decision records."""
         accounts = {self._usage.merge(account, used) for account, used in batch.accounts.items()}
         outlooks = self._outlooks.unwritten(frozenset().union(*(bundle.table_versions for bundle in batch.bundles)))
         sums = {account: self._usage[account] for account in accounts}
         counted = self._sums.written(batch.tallies)
+        kept = [bundle_of(remarkable)] if remarkable else []
         try:
-            self._archive.commit(batch.bundles, sums, (batch.sender, batch.number), outlooks, counted)
+            self._archive.commit(batch.bundles, sums, (batch.sender, batch.number), outlooks, counted, kept)
         except TracerError:
             self._usage = UsageBook(self._archive.usage())  # the batch comes again
             raise
@@ -262,9 +267,14 @@ class Tracer:
         except TracerError as error:
             log.warning("the sums could not be saved: %s", error)
 
+    def _newest(self, count: int, *, is_failure: bool) -> list[JsonObject]:
+        found = (
+            told for told in reversed(self._remarkable) if (told["outcome"] not in ("ok", "cancelled")) == is_failure
+        )
+        return list(itertools.islice(found, count))
+
     def _add_request(self, request: DecisionRecord) -> None:
-        if request.outcome not in ("ok", "cancelled"):
-            self._failures.append(request)
+        if _has_failed(request):
             self._errors.note(
                 "ensemble", "request", request.outcome, request.backend, request.status, request_id=request.request_id
             )
@@ -334,5 +344,12 @@ def _operation_of(told: JsonObject) -> Key:
     return Key(told["component"], told["operation"], told["backend"])
 
 
-def _newest(records: deque[DecisionRecord], count: int) -> Iterator[DecisionRecord]:
-    return itertools.islice(reversed(records), max(0, count))
+def _has_failed(request: DecisionRecord) -> bool:
+    return request.outcome not in ("ok", "cancelled")
+
+
+def _is_remarkable(request: DecisionRecord, slow_above_ms: float) -> bool:
+    """Whether it failed or was slow. Who has no key must not drive out those who have one."""
+    if _has_failed(request):
+        return request.outcome != Unauthenticated.code
+    return request.latency_ms > slow_above_ms

@@ -119,10 +119,6 @@ class Gateway(Protocol):
         """What `/api/errors` shows."""
         ...
 
-    async def performance_report(self) -> JsonObject:
-        """What `/api/performance-report` shows."""
-        ...
-
     @property
     def observatory(self) -> Observatory:
         """What can be seen of the gateway beside."""

@@ -194,13 +194,12 @@ class HttpApp:
 
     async def _report(self, exchange: Exchange) -> JsonObject | Page:
         """As a page for whoever asks for one by name, like browsers do; as JSON for everybody else."""
-        report = await self._gateway.performance_report()
+        report = await self._gateway.observatory.performance_report(*_query(exchange, "recent"))
         wants_page = b"text/html" in exchange.headers.get(b"accept", b"")
         return Page(b"text/html; charset=utf-8", report_page(report)) if wants_page else report
 
     async def _usage(self, exchange: Exchange) -> JsonObject:
-        days = parse_qs(exchange.query.decode("latin-1")).get("day", [None])
-        return await self._gateway.observatory.usage(days[0])
+        return await self._gateway.observatory.usage(*_query(exchange, "day"))
 
     async def _metrics(self, _: Exchange) -> Page:
         return Page(PROMETHEUS, await self._gateway.observatory.metrics())
@@ -218,6 +217,11 @@ class HttpApp:
         if reason is not None:
             raise Overloaded(reason, retry_after_s=1.0)
         return {"status": "ready"}
+
+
+def _query(exchange: Exchange, name: str) -> list[str]:
+    """What the query says of that name; the first word of it, if there is any."""
+    return parse_qs(exchange.query.decode("latin-1")).get(name, [])[:1]
 
 
 def _allow(method: str, exchange: Exchange) -> None:

@@ -11,6 +11,8 @@ from actors.protocol.messages import DecisionRecord
 from actors.resilience.error_handler import error_aggregator, handle_error
 from actors.tracing.bundle import Bundle, bundle_of
 from actors.tracing.explanation import without_words
+from actors.tracing.report import REQUEST
+from actors.tracing.slowness import Slowness
 from actors.tracing.sums import SAMPLES, Batch, Sums, is_remarkable, is_sampled
 
 log = logging.getLogger("troupe.ledger")
@@ -35,7 +37,7 @@ class Measurements:
         """`sample_01`: the share of successful requests whose records are kept.
 
         `every_record`: all records are told as such, not only those of requests in which something went wrong, and of
-        the slowest; the others come as bundles.
+        the slow ones; the others come as bundles.
         """
         self._tell = tell
         self._sender = sender
@@ -45,6 +47,7 @@ class Measurements:
         self._remarkable: deque[DecisionRecord] = deque()
         self._bundles: deque[Bundle] = deque()
         self._slowest_ms: list[float] = [0.0] * SLOWEST_KEPT
+        self._slowness = Slowness()
         self._dropped = 0
         self._number = 0
         self._untold: Batch | None = None  # sent, and not acknowledged
@@ -53,10 +56,11 @@ class Measurements:
     def add(self, records: Sequence[DecisionRecord]) -> None:
         """Takes finished requests."""
         self._sums.add(records)
-        strangers = 0
+        strangers, slow_ms = 0, self._slowness.above_ms
         for record in records:
-            if self._every_record or record.latency_ms > self._slowest_ms[0] or is_remarkable(record):
-                self._slowest_ms = sorted([*self._slowest_ms, record.latency_ms])[1:]
+            latency_ms = record.latency_ms
+            if self._every_record or latency_ms > self._slowest_ms[0] or latency_ms > slow_ms or is_remarkable(record):
+                self._slowest_ms = sorted([*self._slowest_ms, latency_ms])[1:]
                 self._remarkable.append(without_words(record))
                 strangers += record.outcome == Unauthenticated.code
         if strangers:  # who has no key must not drive out the records of those who have one
@@ -89,11 +93,13 @@ class Measurements:
 
     def _batch(self) -> Batch:
         tallies, accounts = self._sums.take()
+        if whole := tallies.get(REQUEST):
+            self._slowness.learn(whole.latency)
         records = [self._remarkable.popleft() for _ in range(min(len(self._remarkable), REMARKABLE_AT_ONCE))]
         bundles = [self._bundles.popleft() for _ in range(min(len(self._bundles), BUNDLES_AT_ONCE))]
         self._number += 1
         dropped, self._dropped = self._dropped, 0
-        return Batch(self._sender, self._number, tallies, accounts, records, bundles, dropped)
+        return Batch(self._sender, self._number, tallies, accounts, records, bundles, dropped, self._slowness.above_ms)
 
     async def _told(self, batch: Batch) -> bool:
         """Whether the tracer has got the batch."""

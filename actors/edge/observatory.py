@@ -11,6 +11,8 @@ from actors.protocol.messages import JsonObject
 
 PATIENCE_S: Final = 0.8
 FLUSH_PATIENCE_S: Final = 0.3
+RECENT_SHOWN: Final = "20"
+RECENT_KEPT: Final = 10_000
 UNDER_WAY_S: Final = 0.3  # so long a record of another replica may be on its way
 
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -21,7 +23,7 @@ T = TypeVar("T")
 class Tracing(Protocol):
     """The tracer, as a replica reaches it."""
 
-    async def performance_report(self) -> JsonObject: ...
+    async def performance_report(self, recent: int) -> JsonObject: ...
     async def usage(self, day: str | None) -> JsonObject: ...
     async def explain(self, request_id: str) -> JsonObject | None: ...
     async def metrics(self) -> JsonObject: ...
@@ -37,9 +39,12 @@ class Observatory:
         self._flush = flush
         self._status = status
 
-    async def performance_report(self) -> JsonObject:
-        """What `/api/performance-report` shows."""
-        return await self._told(self._tracer.performance_report)
+    async def performance_report(self, recent: str = RECENT_SHOWN) -> JsonObject:
+        """What `/api/performance-report` shows, with so many failed and slow requests (0 to 10000, in digits). Raises
+        `CallerError` for what is no such number."""
+        if not re.fullmatch(r"[0-9]{1,5}", recent) or int(recent) > RECENT_KEPT:
+            raise CallerError(f"'recent' must be a number from 0 to {RECENT_KEPT}.", param="recent")
+        return await self._told(lambda: self._tracer.performance_report(int(recent)))
 
     async def usage(self, day: str | None = None) -> JsonObject:
         """What `/api/usage` shows, of one day (YYYY-MM-DD) if given. Raises `CallerError` for what is no day."""

@@ -61,8 +61,8 @@ class ReplicaLinks:
     async def errors(self) -> JsonObject:
         return await self._tracer.errors()
 
-    async def performance_report(self) -> JsonObject:
-        return await self._tracer.report()
+    async def performance_report(self, recent: int) -> JsonObject:
+        return await self._tracer.report(recent)
 
     async def usage(self, day: str | None) -> JsonObject:
         return await self._tracer.usage(day)

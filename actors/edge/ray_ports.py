@@ -180,8 +180,8 @@ class TracerPort(Remote):
         measured: Mapping[str, Measured] = await self.call("measured")
         return measured
 
-    async def report(self) -> JsonObject:
-        report: JsonObject = await self.call("report")
+    async def report(self, recent: int) -> JsonObject:
+        report: JsonObject = await self.call("report", recent)
         return report
 
     async def errors(self) -> JsonObject:

@@ -47,7 +47,7 @@ def report_page(report: JsonObject) -> bytes:
         f"{_figures('Requests', windows)}{_figures('Backends', report['backends'])}"
         f"{_table('More than 1 % errors', ('', 'errors', 'codes'), failing)}"
         f"{_requests('Slowest requests', report['slowest'])}"
-        f"{_requests('Failed lately', report['recent_failures'])}"
+        f"{_requests('Failed lately', report['recent_failures'])}{_requests('Slow lately', report['recent_slow'])}"
         f"{_figures('Operations', operations)}"
         f"{_table('Slowest operations', ('', 'outcome', 'ms'), slowest)}"
         f"{_table('Quality of answers', ('', 'scored', 'mean', 'lately', 'changes'), quality)}"

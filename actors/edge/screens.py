@@ -63,24 +63,25 @@ def report_tables(report: JsonObject) -> list[Table]:
     backends = _table("Backends", "name", *columns)
     for row in report["backends"]:
         backends.add_row(row["name"], *_figures(row))
-    failing = _table("More than 1 % errors", "component", "operation", "backend", "errors", "codes")
+    failing = _table("More than 1 % errors", "operation", "errors", "codes")
     for row in report["failing"]:
-        failing.add_row(*_operation(row), _share(row["error_rate_01"]), _counts(row["errors"]))
-    slowest = _table("Slowest requests", "request", "model", "backend", "outcome", "time")
-    for row in report["slowest"]:
-        told = (row["request_id"], row["model"], _text(row["backend"]), row["outcome"])
-        slowest.add_row(*told, _ms(row["duration_ms"]))
-    operations = _table("Operations", "component", "operation", "backend", *columns)
+        failing.add_row(_operation(row), _share(row["error_rate_01"]), _counts(row["errors"]))
+    slowest = _requests("Slowest requests", report["slowest"])
+    failed, slow = (
+        _requests(f"{what} lately", report[f"recent_{key}"]) for what, key in (("Failed", "failures"), ("Slow", "slow"))
+    )
+    operations = _table("Operations", "operation", "calls", "errors", "p50", "p95", "max")
     for row in report["operations"]:
-        operations.add_row(*_operation(row), *_figures(row))
-    longest = _table("Slowest operations", "component", "operation", "backend", "outcome", "time")
+        times = (_ms(row[key]) for key in ("p50_ms", "p95_ms", "max_ms"))
+        operations.add_row(_operation(row), _text(row["count"]), _share(row["error_rate_01"]), *times)
+    longest = _table("Slowest operations", "operation", "outcome", "time")
     for row in report["slowest_operations"]:
-        longest.add_row(*_operation(row), row["outcome"], _ms(row["duration_ms"]))
+        longest.add_row(_operation(row), row["outcome"], _ms(row["duration_ms"]))
     quality = _table("Quality of answers (a sample)", "backend", "scored", "mean", "lately", "flaws", "changes")
     for row in report["quality"]:
         means = (f"{row['mean_01']:.2f}", f"{row['recent_01']:.2f}")
         quality.add_row(row["backend"], _text(row["scored"]), *means, _counts(row["flaws"]), _text(row["changes"]))
-    whenever_there_are_some = (failing, slowest, operations, longest, quality)
+    whenever_there_are_some = (failing, failed, slow, slowest, operations, longest, quality)
     return [requests, backends, *(table for table in whenever_there_are_some if table.row_count)]
 
 
@@ -250,8 +251,16 @@ class CatalogueLine(Protocol):
     def installed(self) -> bool: ...
 
 
-def _operation(row: Mapping[str, Any]) -> Sequence[str]:
-    return [row["component"], row["operation"], _text(row["backend"])]
+def _requests(title: str, rows: Iterable[Mapping[str, Any]]) -> Table:
+    table = _table(title, "request", "model", "backend", "outcome", "time")
+    for row in rows:
+        told = (row["request_id"], row["model"], _text(row["backend"]), row["outcome"])
+        table.add_row(*told, _ms(row["duration_ms"]))
+    return table
+
+
+def _operation(row: Mapping[str, Any]) -> str:
+    return " ".join(filter(None, (row["component"], row["operation"], row["backend"])))
 
 
 def _counts(by_name: Mapping[str, int]) -> str:

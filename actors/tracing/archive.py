@@ -1,7 +1,6 @@
 """What does the tracer still know after a restart? Usage, the last decisions and the sums, in one SQLite file."""
 
 import sqlite3
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -12,20 +11,17 @@ from actors.protocol.errors import TracerError
 from actors.protocol.messages import DecisionRecord, JsonObject
 from actors.protocol.outlook import Outlook
 from actors.tracing.aggregates import Slice
-from actors.tracing.bundle import Bundle, ids_in, record_in
+from actors.tracing.bundle import Bundle
 from actors.tracing.outlooks import outlook_from
+from actors.tracing.shelf import Shelf
 from actors.tracing.usage import Account, Consumption
 
 DECISIONS_KEPT: Final = 10_000
-PRUNE_EVERY: Final = 1_000
+REMARKABLE_KEPT: Final = 10_000
 VERSION: Final = 4
 NO_OUTLOOKS: Final[Mapping[int, bytes]] = {}
 
 _SCHEMA: Final = (
-    """CREATE TABLE IF NOT EXISTS batches (
-        seq INTEGER PRIMARY KEY,
-        records BLOB NOT NULL   -- see bundle.py
-    )""",
     """CREATE TABLE IF NOT EXISTS usage (
         day TEXT NOT NULL, model TEXT NOT NULL, key TEXT NOT NULL,
         requests INTEGER NOT NULL, failed INTEGER NOT NULL, estimated INTEGER NOT NULL, unpriced INTEGER NOT NULL,
@@ -59,8 +55,6 @@ class Archive:
 
     def __init__(self, path: Path | None = None, kept: int = DECISIONS_KEPT) -> None:
         """Opens or creates the file; without a path everything is kept in memory only."""
-        self._kept = kept
-        self._since_pruning = 0
         try:
             if path is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -68,15 +62,12 @@ class Archive:
                 ":memory:" if path is None else path, timeout=5.0, isolation_level=None, check_same_thread=False
             )
             self._prepare()
-            batches = self._connection.execute("SELECT seq, records FROM batches ORDER BY seq").fetchall()
+            self._latest = Shelf(self._connection, "batches", kept)
+            self._remarkable = Shelf(self._connection, "remarkable", REMARKABLE_KEPT)
             self._connection.execute(_FORGET_SENDERS)
             self._counted: dict[str, int] = dict(self._connection.execute("SELECT name, number FROM senders"))
-            self._batch_of: OrderedDict[str, int] = OrderedDict()
-            for seq, records in batches:
-                self._batch_of.update(dict.fromkeys(ids_in(records), seq))
         except (OSError, ValueError, sqlite3.Error) as error:
             raise TracerError(f"The tracer's file {path} cannot be used ({error}).") from None
-        self._forget_oldest()
 
     def close(self) -> None:
         """Safe to call twice."""
@@ -93,21 +84,20 @@ class Archive:
         told: tuple[str, int],
         outlooks: Mapping[int, bytes] = NO_OUTLOOKS,
         counted: bytes = b"",
+        remarkable: Sequence[Bundle] = (),
     ) -> None:
         """Writes records of requests, their accounts' new sums, and whose batch of which number it was, together.
 
         `outlooks`: what their routing tables let one expect, by version, unless that is here. `counted`: what the batch
-        adds to sums that are saved from time to time, for `unsaved`. A bundle is one row: a
-        row for each request would cost more than all the rest of what the tracer does with it.
+        adds to sums that are saved from time to time, for `unsaved`. `remarkable`: those of the records that are kept
+        for longer. A bundle is one row: a row for each request would cost more than all the rest of what the tracer
+        does with it.
         """
         execute, execute_many = self._connection.execute, self._connection.executemany
         try:
             execute("BEGIN IMMEDIATE")
             execute("INSERT OR REPLACE INTO senders VALUES (?, ?)", told)
-            rows = [
-                execute("INSERT INTO batches (records) VALUES (?)", (bundle.content,)).lastrowid or 0
-                for bundle in bundles
-            ]
+            rows, remarkable_rows = self._latest.insert(bundles), self._remarkable.insert(remarkable)
             execute_many(
                 "INSERT OR REPLACE INTO usage VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
@@ -122,28 +112,25 @@ class Archive:
                 "INSERT OR IGNORE INTO outlooks VALUES (?, ?, ?)",
                 [(version, first, content) for version, content in outlooks.items()],
             )
-            self._since_pruning += sum(len(bundle.ids) for bundle in bundles)
-            if self._since_pruning >= PRUNE_EVERY:
-                self._since_pruning = 0
-                oldest = next(iter(self._batch_of.values()), 0)
-                execute("DELETE FROM batches WHERE seq < ?", (oldest,))
+            oldest = self._latest.prune()
+            if oldest is not None:
                 execute(_FORGET_OUTLOOKS, (oldest,))
+            self._remarkable.prune()
             execute("COMMIT")
         except sqlite3.Error as error:
             self._roll_back()
             raise TracerError(f"The tracer's file cannot be written ({error}).") from None
         self._counted[told[0]] = told[1]
-        for bundle, row in zip(bundles, rows, strict=True):
-            self._batch_of.update(dict.fromkeys(bundle.ids, row))
-        self._forget_oldest()
+        self._latest.placed(bundles, rows)
+        self._remarkable.placed(remarkable, remarkable_rows)
 
     def decision(self, request_id: str) -> DecisionRecord | None:
-        """One of the last requests' records, `None` where it is unknown."""
-        seq = self._batch_of.get(request_id)
-        if seq is None:
-            return None
-        (records,) = self._connection.execute("SELECT records FROM batches WHERE seq = ?", (seq,)).fetchone()
-        return record_in(records, request_id)
+        """The record of one of the last requests, or of the last remarkable ones; `None` where it is unknown."""
+        return self._latest.find(request_id) or self._remarkable.find(request_id)
+
+    def remarkable(self) -> Iterator[DecisionRecord]:
+        """The last remarkable records, the oldest first."""
+        yield from self._remarkable
 
     def outlook(self, table_version: int) -> Outlook | None:
         """The last one that was written up to a version of the routing table."""
@@ -208,10 +195,6 @@ class Archive:
         for statement in _SCHEMA:
             self._connection.execute(statement)
         self._connection.execute(f"PRAGMA user_version = {VERSION}")
-
-    def _forget_oldest(self) -> None:
-        while len(self._batch_of) > self._kept:
-            self._batch_of.popitem(last=False)
 
     def _roll_back(self) -> None:
         if self._connection.in_transaction:

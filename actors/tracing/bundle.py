@@ -65,6 +65,12 @@ def record_in(content: bytes, request_id: str) -> DecisionRecord:
     raise KeyError(request_id)
 
 
+def records_in(content: bytes) -> list[DecisionRecord]:
+    """All records of a bundle's content."""
+    fields, rows = _opened(content)
+    return [_record_of(row, fields) for row in rows]
+
+
 def _opened(content: bytes) -> tuple[Fields, list[Row]]:
     try:
         fields, rows = orjson.loads(zlib.decompress(content))

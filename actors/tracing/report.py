@@ -30,7 +30,9 @@ def queue_key(backend: str) -> Key:
 
 @dataclass(frozen=True, slots=True)
 class Background:
-    """What a report says beside the sums. `slowest`: requests, `slowest_operations`: one of each; slowest first."""
+    """What a report says beside the sums. `slowest`: requests, `slowest_operations`: one of each; slowest first.
+    `recent_failures`, `recent_slow`: requests, newest first.
+    """
 
     started_at_s: float
     uptime_s: float
@@ -38,6 +40,7 @@ class Background:
     slowest: Sequence[JsonObject] = ()
     slowest_operations: Sequence[JsonObject] = ()
     recent_failures: Sequence[JsonObject] = ()
+    recent_slow: Sequence[JsonObject] = ()
     details: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -63,6 +66,7 @@ def performance_report(aggregates: Aggregates, background: Background, *, window
         "slowest": list(background.slowest),
         "slowest_operations": list(background.slowest_operations),
         "recent_failures": list(background.recent_failures),
+        "recent_slow": list(background.recent_slow),
         **background.details,
     }
 

@@ -1,5 +1,6 @@
 """What did the requests of one replica add up to since it last told the tracer?"""
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +22,8 @@ class Batch:
 
     `number` counts a sender's batches from 1: one that comes again, since its acknowledgement was lost, is not counted
     again. `records` are those to look at at once, `bundles` those to be kept, of the same requests among others.
-    `dropped`: records that nobody will see any more, though their requests are in the sums.
+    `dropped`: records that nobody will see any more, though their requests are in the sums. `slow_above_ms`: what took
+    longer is slow beside the sender's other requests.
     """
 
     sender: str
@@ -31,6 +33,7 @@ class Batch:
     records: Sequence[DecisionRecord] = ()
     bundles: Sequence[Bundle] = ()
     dropped: int = 0
+    slow_above_ms: float = math.inf
 
 
 class Sums:

@@ -90,7 +90,7 @@ class FakeLinks:
     async def errors(self) -> JsonObject:
         return {"total": 0, "errors": [], "recent": []}
 
-    async def performance_report(self) -> JsonObject:
+    async def performance_report(self, recent: int) -> JsonObject:
         return {"backends": []}
 
     async def usage(self, day: str | None) -> JsonObject:

@@ -277,3 +277,45 @@ async def test_the_report_tells_what_caches_have_saved(tracer: Tracer) -> None:
     await tracer.record(batch_of([request("r1", attempt("a")), hit]))
 
     assert (await tracer.report())["cache"] == {"hits": 1, "share_01": 0.5, "saved_usd": 0.25}
+
+
+async def test_failed_and_slow_requests_are_found_long_after_the_others(clock: ManualClock, tmp_path: Path) -> None:
+    tracer = Tracer(never_ends, clock, tmp_path / "traces.db")
+    odd = [request("bad", outcome="timeout"), request("slow", latency_ms=900.0), request("usual"), request("left")]
+    odd[-1].outcome = "cancelled"
+    await tracer.record(replace(batch_of(odd), slow_above_ms=500.0))
+    for start in range(0, 10_100, 100):
+        await tracer.record(batch_of([request(f"r{start + number}") for number in range(100)]))
+    await tracer.stop()
+
+    tracer = Tracer(never_ends, clock, tmp_path / "traces.db")
+    report = await tracer.report()
+
+    assert [one["request_id"] for one in report["recent_failures"]] == ["bad"]
+    assert [one["request_id"] for one in report["recent_slow"]] == ["slow"]
+    assert [await tracer.explain(name) is not None for name in ("bad", "slow", "usual", "left")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    await tracer.stop()
+
+
+async def test_as_many_failures_are_told_as_are_asked_for_newest_first(tracer: Tracer) -> None:
+    for number in range(30):
+        await tracer.record(batch_of([request(f"r{number}", outcome="timeout")]))
+
+    told = [[one["request_id"] for one in (await tracer.report(count))["recent_failures"]] for count in (2, 0, 10_000)]
+
+    assert told[:2] == [["r29", "r28"], []]
+    assert len(told[2]) == 30
+
+
+async def test_who_has_no_key_drives_out_nobody(tracer: Tracer) -> None:
+    await tracer.record(batch_of([request("bad", outcome="timeout"), request("stranger", outcome="invalid_api_key")]))
+
+    report = await tracer.report()
+
+    assert [one["request_id"] for one in report["recent_failures"]] == ["bad"]
+    assert report["requests"]["failed"] == 2

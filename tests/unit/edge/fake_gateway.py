@@ -43,8 +43,8 @@ class FakeTracing:
         if self.gone:
             await asyncio.get_running_loop().create_future()
 
-    async def performance_report(self) -> JsonObject:
-        return {"operations": []}
+    async def performance_report(self, recent: int) -> JsonObject:
+        return {"operations": {}, "recent": recent}
 
     async def usage(self, day: str | None) -> JsonObject:
         self.days.append(day)
@@ -120,9 +120,6 @@ class FakeGateway:
 
     async def errors(self) -> JsonObject:
         return {"total": 0, "errors": [], "recent": []}
-
-    async def performance_report(self) -> JsonObject:
-        return {"operations": {}}
 
     @property
     def observatory(self) -> Observatory:

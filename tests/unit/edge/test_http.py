@@ -354,6 +354,20 @@ async def test_without_a_key_the_body_stays_unread_until_the_answer_is_out() -> 
     assert order == [401, True, "read", False]
 
 
+@pytest.mark.parametrize(("query", "recent"), [("", 20), ("?recent=0", 0), ("?recent=10000", 10_000)])
+async def test_the_report_tells_of_as_many_requests_as_asked(query: str, recent: int) -> None:
+    response = await client(FakeGateway()).get(f"/api/performance-report{query}")
+
+    assert response.json()["recent"] == recent
+
+
+@pytest.mark.parametrize("recent", ["-1", "10001", "all", "999999999999", "\u0663"])
+async def test_what_is_no_number_of_requests_is_refused(recent: str) -> None:
+    response = await client(FakeGateway()).get("/api/performance-report", params={"recent": recent})
+
+    assert (response.status_code, response.json()["error"]["param"]) == (400, "recent")
+
+
 @pytest.mark.parametrize(
     ("headers", "content", "limit", "outcome", "key"),
     [

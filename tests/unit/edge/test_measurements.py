@@ -178,3 +178,23 @@ async def test_a_caller_who_leaves_during_a_flush_loses_nothing(tracer: FakeTrac
     await measurements.flush()
 
     assert tracer.counted == 1
+
+
+async def test_slow_requests_are_told_once_it_is_known_what_is_usual(
+    measurements: Measurements, tracer: FakeTracer
+) -> None:
+    measurements.add([request(number, latency_ms=100.0) for number in range(1_000)])
+    await measurements.flush()
+    measurements.add([request(7_000 + number, latency_ms=300.0 - number) for number in range(30)])
+    measurements.add([request(9_000, latency_ms=90.0)])
+    await measurements.flush()
+
+    assert tracer.told[-30:] == [f"req_{7_000 + number:04x}" for number in range(30)]
+    assert 100.0 < tracer.batches[-1].slow_above_ms < 105.0
+
+
+async def test_strangers_are_counted_and_not_bundled(measurements: Measurements, tracer: FakeTracer) -> None:
+    measurements.add([request(1), request(2, "invalid_api_key")])
+    await measurements.flush()
+
+    assert (tracer.counted, tracer.bundled) == (2, ["req_0001"])

@@ -23,7 +23,8 @@ def test_the_worst_are_named() -> None:
     failed = {**slow, "request_id": "req_failed", "outcome": "timeout"}
     long = {"component": "supervisor", "operation": "look", "backend": None, "outcome": "ok", "duration_ms": 900.0}
 
-    page = report_page(performance_report(sums, Background(0.0, 1.0, 0, [slow], [long], [failed]))).decode()
+    late = {**slow, "request_id": "req_late"}
+    page = report_page(performance_report(sums, Background(0.0, 1.0, 0, [slow], [long], [failed], [late]))).decode()
 
-    for words in ("req_slow", "req_failed", "supervisor look", "timeout: 1"):
+    for words in ("req_slow", "req_failed", "req_late", "supervisor look", "timeout: 1"):
         assert words in page
