@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
 
 from actors.edge.measurements import Measurements
+from actors.protocol.columns import Written, written
 from actors.protocol.errors import LLMError
 from actors.protocol.messages import DecisionRecord
-from actors.protocol.sending import Parts, pickled
 from actors.resilience.error_handler import error_aggregator, handle_error
 from actors.tracing.sums import Batch
 
@@ -25,27 +25,27 @@ KEPT_FOR_OPTIMIZER: Final = 10_000  # feedback must find its request: only more 
 class Readers(Protocol):
     """Who reads the ledger."""
 
-    async def record_decisions(self, records: Parts) -> None: ...
+    async def record_decisions(self, records: Written) -> None: ...
     async def trace(self, batch: Batch) -> None: ...
 
 
 class Lane:
-    """The optimizer's bounded queue, of records that are pickled already. Adding never waits; the oldest are dropped.
+    """The optimizer's bounded queue, of records that are written already. Adding never waits; the oldest are dropped.
 
     Records leave the queue when the optimizer has acknowledged them.
     """
 
-    def __init__(self, send: Callable[[Parts], Awaitable[None]], capacity: int) -> None:
+    def __init__(self, send: Callable[[Written], Awaitable[None]], capacity: int) -> None:
         self._send = send
         self._capacity = capacity
         self._waiting: deque[tuple[int, bytes]] = deque()
         self._count = 0
         self._sending = asyncio.Lock()
 
-    def add(self, records: Sequence[DecisionRecord]) -> None:
-        """Takes finished requests."""
-        self._waiting.append((len(records), pickled(records)))
-        self._count += len(records)
+    def add(self, count: int, records: bytes) -> None:
+        """Takes so many finished requests."""
+        self._waiting.append((count, records))
+        self._count += count
         while self._count > self._capacity:
             self._count -= self._waiting.popleft()[0]
 
@@ -79,7 +79,7 @@ class Lane:
 
     async def _sent(self, parts: Sequence[tuple[int, bytes]]) -> bool:
         try:
-            await self._send(Parts([data for _, data in parts]))
+            await self._send(Written([data for _, data in parts]))
         except LLMError as error:
             log.debug("%d records wait for the optimizer: %s", self._count, error)
             return False
@@ -143,10 +143,26 @@ class Ledger:
     def _fold(self) -> None:
         fresh, self._fresh = self._fresh, []
         turned_away, self._turned_away = self._turned_away, []
-        if fresh:
-            self._decisions.add(fresh)
-        if self._measuring and (fresh or turned_away):
-            self._measurements.add([*fresh, *turned_away] if turned_away else fresh)
+        content = self._written(fresh) if fresh else None
+        if self._measuring and fresh:
+            self._measurements.add(fresh, content)
+        if self._measuring and turned_away:
+            self._measurements.add(turned_away)
+
+    def _written(self, records: Sequence[DecisionRecord]) -> bytes | None:
+        """Puts them on their way to the optimizer: as what was written, unless one of them could not be."""
+        try:
+            content = written(records)
+        except TypeError as error:
+            if len(records) == 1:
+                error_aggregator.record(handle_error(error, "optimizer", "record"), "optimizer", "record")
+                log.error("the outcome of %r cannot be written", records[0].request_id)
+            else:  # the others shall not suffer
+                for record in records:
+                    self._written([record])
+            return None
+        self._decisions.add(len(records), content)
+        return content
 
 
 async def _keep(flush: Callable[[], Awaitable[bool]]) -> None:

@@ -53,9 +53,10 @@ class Measurements:
         self._untold: Batch | None = None  # sent, and not acknowledged
         self._telling = asyncio.Lock()
 
-    def add(self, records: Sequence[DecisionRecord]) -> None:
-        """Takes finished requests."""
+    def add(self, records: Sequence[DecisionRecord], content: bytes | None = None) -> None:
+        """Takes finished requests. `content`: as they are `written`, where they are."""
         self._sums.add(records)
+        count = len(records)
         strangers, slow_ms = 0, self._slowness.above_ms
         for record in records:
             latency_ms = record.latency_ms
@@ -68,7 +69,7 @@ class Measurements:
         sampled = records if self._below >= SAMPLES else [one for one in records if is_sampled(one, self._below)]
         if sampled:
             try:
-                self._bundles.append(bundle_of(sampled))
+                self._bundles.append(bundle_of(sampled, content if len(sampled) == count else None))
             except TypeError as error:  # a record in which something is no JSON must not break the request
                 error_aggregator.record(handle_error(error, "tracer", "record"), "tracer", "record")
                 self._dropped += len(sampled)

@@ -9,8 +9,8 @@ from ray import serve
 from actors.edge.ray_ports import BackendPort, OptimizerPort, RouterPort, SupervisorPort, TracerPort
 from actors.edge.ray_stage import Stage, raise_root
 from actors.ensembling.quality import Quality
+from actors.protocol.columns import Written
 from actors.protocol.messages import CompanyStatus, Feedback, JsonObject, Pulse, Role
-from actors.protocol.sending import Parts
 from actors.routing.shares import Grant, Renewal
 from actors.routing.table import RoutingTable
 from actors.tracing.sums import Batch
@@ -46,7 +46,7 @@ class ReplicaLinks:
             port = self._backends[backend] = BackendPort(backend, self.namespace)
         return await port.renew(renewal)
 
-    async def record_decisions(self, records: Parts) -> None:
+    async def record_decisions(self, records: Written) -> None:
         await self._optimizer.record(records)
 
     async def trace(self, batch: Batch) -> None:

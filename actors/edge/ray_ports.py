@@ -11,6 +11,7 @@ import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError, TaskCancelledError
 
 from actors.ensembling.quality import Quality
+from actors.protocol.columns import Written
 from actors.protocol.errors import BackendError, BackendUnavailable, LLMError, SupervisorError
 from actors.protocol.messages import (
     Call,
@@ -23,7 +24,7 @@ from actors.protocol.messages import (
 )
 from actors.protocol.outlook import Outlook
 from actors.protocol.ratings import Rating
-from actors.protocol.sending import Packed, Parts
+from actors.protocol.sending import Packed
 from actors.protocol.trust import Trust
 from actors.routing.shares import Grant, Renewal
 from actors.routing.table import BreakerState, Measured, RoutingTable
@@ -120,7 +121,7 @@ class OptimizerPort(Remote):
     def __init__(self, namespace: str) -> None:
         super().__init__(OPTIMIZER, namespace)
 
-    async def record(self, outcomes: Parts) -> None:
+    async def record(self, outcomes: Written) -> None:
         await self.call("record", outcomes)
 
     async def feedback(self, feedback: Feedback) -> JsonObject:

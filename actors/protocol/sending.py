@@ -1,7 +1,7 @@
 """How does a record cross processes at the least cost?"""
 
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from operator import attrgetter
 from typing import Any, ClassVar
 
@@ -45,28 +45,3 @@ class Packed:
 
     def __reduce__(self) -> tuple[Callable[[bytes], Any], tuple[bytes]]:
         return pickle.loads, (self._data,)
-
-
-class Parts:
-    """Lists that were `pickled` one by one, each when it was still in the processor's cache, and arrive as one."""
-
-    __slots__ = ("_parts",)
-
-    def __init__(self, parts: Sequence[bytes]) -> None:
-        self._parts = tuple(parts)
-
-    def joined(self) -> list[Any]:
-        """The list that arrives."""
-        return _joined(*self._parts)
-
-    def __reduce__(self) -> tuple[Callable[..., list[Any]], tuple[bytes, ...]]:
-        return _joined, self._parts
-
-
-def pickled(values: Sequence[object]) -> bytes:
-    """One of the `Parts`."""
-    return pickle.dumps(values, pickle.HIGHEST_PROTOCOL)
-
-
-def _joined(*parts: bytes) -> list[Any]:
-    return [value for part in parts for value in pickle.loads(part)]

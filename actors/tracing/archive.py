@@ -18,7 +18,7 @@ from actors.tracing.usage import Account, Consumption
 
 DECISIONS_KEPT: Final = 10_000
 REMARKABLE_KEPT: Final = 10_000
-VERSION: Final = 4
+VERSION: Final = 5
 NO_OUTLOOKS: Final[Mapping[int, bytes]] = {}
 
 _SCHEMA: Final = (
@@ -192,6 +192,7 @@ class Archive:
             raise sqlite3.DatabaseError("it is corrupt")
         if version < VERSION:  # records of former releases read otherwise: nobody can have them explained any more
             self._connection.execute("DROP TABLE IF EXISTS batches")
+            self._connection.execute("DROP TABLE IF EXISTS remarkable")
         for statement in _SCHEMA:
             self._connection.execute(statement)
         self._connection.execute(f"PRAGMA user_version = {VERSION}")

@@ -5,8 +5,9 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from actors.protocol.columns import ids_in, read
 from actors.protocol.messages import DecisionRecord
-from actors.tracing.bundle import Bundle, ids_in, record_in, records_in
+from actors.tracing.bundle import Bundle, record_in
 
 PRUNE_EVERY: Final = 1_000
 
@@ -62,7 +63,7 @@ class Shelf:
     def __iter__(self) -> Iterator[DecisionRecord]:
         """The last records, the oldest first."""
         for _, records in self._rows():
-            for record in records_in(records):
+            for record in read(records):
                 if record.request_id in self._row_of:
                     yield record
 

@@ -4,7 +4,6 @@ Of batches, the time is that of 256 requests: divide by 256 for one.
 """
 
 import itertools
-import pickle
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,17 +12,16 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from actors.edge.ledger import BATCH, Ledger
 from actors.optimizing.journal import Journal
+from actors.protocol.columns import Written, read, written
 from actors.protocol.messages import DecisionRecord
-from actors.protocol.sending import Parts
 from actors.tracer import Tracer
-from actors.tracing.bundle import bundle_of, record_in
 from actors.tracing.sums import Batch, Sums
 from benchmarks.micro.driving import finished, measured_anew, record
 from tests.support.batches import batch_of
 
 
 class NobodyReads:
-    async def record_decisions(self, records: Parts) -> None: ...
+    async def record_decisions(self, records: Written) -> None: ...
     async def trace(self, batch: Batch) -> None: ...
 
 
@@ -48,22 +46,16 @@ def test_adding_a_batch_up(benchmark: BenchmarkFixture, batches: Iterator[list[D
     assert sums
 
 
-def test_bundling_a_batch(benchmark: BenchmarkFixture, batches: Iterator[list[DecisionRecord]]) -> None:
+def test_writing_a_batch(benchmark: BenchmarkFixture, batches: Iterator[list[DecisionRecord]]) -> None:
     batch = next(batches)
 
-    assert record_in(benchmark(bundle_of, batch).content, batch[9].request_id).finished_at_s == batch[9].finished_at_s
+    assert read(benchmark(written, batch)) == batch
 
 
-def test_pickling_a_batch(benchmark: BenchmarkFixture, batches: Iterator[list[DecisionRecord]]) -> None:
+def test_reading_a_batch(benchmark: BenchmarkFixture, batches: Iterator[list[DecisionRecord]]) -> None:
     batch = next(batches)
 
-    assert pickle.loads(benchmark(pickle.dumps, batch)) == batch
-
-
-def test_unpickling_a_batch(benchmark: BenchmarkFixture, batches: Iterator[list[DecisionRecord]]) -> None:
-    batch = next(batches)
-
-    assert benchmark(pickle.loads, pickle.dumps(batch)) == batch
+    assert benchmark(read, written(batch)) == batch
 
 
 def test_tracing_a_batch(benchmark: BenchmarkFixture, batches: Iterator[list[DecisionRecord]]) -> None:

@@ -17,6 +17,7 @@ from actors.lease_keeper import LeaseKeeper
 from actors.orchestrating.holdings import Holdings
 from actors.orchestrating.scene import Cast
 from actors.orchestrator import Orchestrator
+from actors.protocol.columns import Written
 from actors.protocol.errors import BackendError, NotFound, Overloaded, QuotaExceeded, SupervisorError
 from actors.protocol.messages import (
     ActorStatus,
@@ -28,7 +29,6 @@ from actors.protocol.messages import (
     JsonObject,
     Pulse,
 )
-from actors.protocol.sending import Parts
 from actors.providers.scripted import Scripted
 from actors.routing.shares import Grant, Renewal
 from actors.routing.table import BackendRecord, Lease, ModelRecord, Price, RoutingTable
@@ -70,7 +70,7 @@ class FakeLinks:
         self.pulses.append(pulse)
         return CompanyStatus(self.company)
 
-    async def record_decisions(self, records: Parts) -> None:
+    async def record_decisions(self, records: Written) -> None:
         self.records += records.joined()
 
     async def renew(self, backend: str, renewal: Renewal) -> Grant:

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from actors.edge.ledger import Ledger
+from actors.protocol.columns import Written
 from actors.protocol.errors import OptimizerError, TracerError
 from actors.protocol.messages import DecisionRecord, EnsembleReport, Vote
-from actors.protocol.sending import Parts
 from actors.tracing.sums import Batch
 
 
@@ -23,7 +23,7 @@ class FakeReaders:
         self.decisions: list[str] = []
         self.measurements: list[str] = []
 
-    async def record_decisions(self, records: Parts) -> None:
+    async def record_decisions(self, records: Written) -> None:
         if self.away:
             raise OptimizerError("away")
         if self.breaks:
@@ -146,3 +146,14 @@ async def test_the_tracer_alone_hears_of_who_was_turned_away(ledger: Ledger, rea
 
     assert readers.decisions == ["1"]
     assert sorted(readers.measurements) == ["1", "2"]
+
+
+async def test_a_record_that_cannot_be_written_does_not_keep_back_the_others(
+    ledger: Ledger, readers: FakeReaders
+) -> None:
+    for model in ("m", "\ud800", "n"):
+        ledger.write(replace(record(model.encode("utf-8", "replace").decode()), model=model))
+
+    await flushed(ledger)
+
+    assert readers.decisions == ["m", "n"]
