@@ -16,6 +16,7 @@ from actors.tracing.sums import Batch
 log = logging.getLogger("troupe.ledger")
 
 FLUSH_EVERY_S: Final = 0.1
+UNDER_LOAD_S: Final = 0.5  # telling the tracer costs a millisecond here and several there
 LONGEST_PAUSE_S: Final = 5.0
 FOLD_AT: Final = 128  # records; of more, the first would have left the processor's cache
 BATCH: Final = 256
@@ -111,6 +112,8 @@ class Ledger:
         self._decisions = Lane(readers.record_decisions, KEPT_FOR_OPTIMIZER)
         self._measurements = Measurements(readers.trace, sender, sample_01, every_record=every_record)
         self._measuring = measuring
+        self._since_told = 0
+        self._is_loaded = False
 
     def write(self, record: DecisionRecord) -> None:
         """Takes note of a finished request. The members' own words go to the optimizer alone."""
@@ -132,17 +135,24 @@ class Ledger:
     async def flush_measurements(self) -> bool:
         """Tells the tracer what it has not heard; false if it is away, which is no error here."""
         self._fold()
+        self._is_loaded, self._since_told = self._since_told >= FOLD_AT, 0
         return await self._measurements.flush()
+
+    @property
+    def tells_every_s(self) -> float:
+        """How often the tracer is told, by how many requests there were lately."""
+        return UNDER_LOAD_S if self._is_loaded else FLUSH_EVERY_S
 
     async def flush_forever(self) -> None:
         """Keeps both readers informed, each at its own pace."""
         async with asyncio.TaskGroup() as loops:
-            loops.create_task(_keep(self.flush_decisions))
-            loops.create_task(_keep(self.flush_measurements))
+            loops.create_task(_keep(self.flush_decisions, lambda: FLUSH_EVERY_S))
+            loops.create_task(_keep(self.flush_measurements, lambda: self.tells_every_s))
 
     def _fold(self) -> None:
         fresh, self._fresh = self._fresh, []
         turned_away, self._turned_away = self._turned_away, []
+        self._since_told += len(fresh) + len(turned_away)
         content = self._written(fresh) if fresh else None
         if self._measuring and fresh:
             self._measurements.add(fresh, content)
@@ -165,9 +175,9 @@ class Ledger:
         return content
 
 
-async def _keep(flush: Callable[[], Awaitable[bool]]) -> None:
-    """Flushes every `FLUSH_EVERY_S`; slower while the reader is away."""
-    pause_s = FLUSH_EVERY_S
+async def _keep(flush: Callable[[], Awaitable[bool]], every_s: Callable[[], float]) -> None:
+    """Flushes at such intervals; less and less often while the reader is away."""
+    pause_s = every_s()
     while True:
         await asyncio.sleep(pause_s)
-        pause_s = FLUSH_EVERY_S if await flush() else min(LONGEST_PAUSE_S, pause_s * 2)
+        pause_s = every_s() if await flush() else min(LONGEST_PAUSE_S, pause_s * 2)

@@ -18,7 +18,7 @@ from actors.tracing.sums import SAMPLES, Batch, Sums, is_remarkable, is_sampled
 log = logging.getLogger("troupe.ledger")
 
 BUNDLES_KEPT: Final = 80  # while the tracer is away
-BUNDLES_AT_ONCE: Final = 16
+BUNDLES_AT_ONCE: Final = 32
 REMARKABLE_KEPT: Final = 10_000
 REMARKABLE_AT_ONCE: Final = 256
 SLOWEST_KEPT: Final = 10

@@ -13,7 +13,7 @@ PATIENCE_S: Final = 0.8
 FLUSH_PATIENCE_S: Final = 0.3
 RECENT_SHOWN: Final = "20"
 RECENT_KEPT: Final = 10_000
-UNDER_WAY_S: Final = 0.3  # so long a record of another replica may be on its way
+UNDER_WAY_S: Final = 0.6  # so long a record of another replica may be on its way
 
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 

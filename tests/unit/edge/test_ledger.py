@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from actors.edge.ledger import Ledger
+from actors.edge.ledger import FLUSH_EVERY_S, FOLD_AT, UNDER_LOAD_S, Ledger
 from actors.protocol.columns import Written
 from actors.protocol.errors import OptimizerError, TracerError
 from actors.protocol.messages import DecisionRecord, EnsembleReport, Vote
@@ -157,3 +157,15 @@ async def test_a_record_that_cannot_be_written_does_not_keep_back_the_others(
     await flushed(ledger)
 
     assert readers.decisions == ["m", "n"]
+
+
+async def test_under_load_the_tracer_is_told_less_often(ledger: Ledger) -> None:
+    for number in range(FOLD_AT):
+        ledger.write(record(str(number)))
+
+    await ledger.flush_measurements()
+    assert ledger.tells_every_s == UNDER_LOAD_S
+
+    ledger.write(record("one more"))
+    await ledger.flush_measurements()
+    assert ledger.tells_every_s == FLUSH_EVERY_S
