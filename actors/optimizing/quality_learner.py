@@ -58,30 +58,48 @@ class Judged:
     weight_01: Floats
 
 
-def fitted(judged: Judged, arms: int) -> Floats:
-    """Weights, one row per arm: times a described question they predict the reward.
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """`weights`: a row per arm; times a described question they predict the reward. `spread`: a matrix per arm; how
+    uncertain its row is, as a covariance for rewards of variance 1."""
 
-    Ridge regression in three layers, each fitted to what the layers before leave over: an arm's mean, how hard the
-    question is for all, how this arm differs. So what one arm shows of a question serves the others, and an arm of
-    which little is known is taken to be like them.
+    weights: Floats
+    spread: Floats
+
+    def predicted_01(self, described: Floats) -> Floats:
+        """The expected reward of each arm on one described question."""
+        return np.asarray(self.weights @ described)
+
+    def uncertain_by(self, described: Floats) -> Floats:
+        """The standard deviation of each arm's expected reward, for rewards of variance 1."""
+        return np.asarray(np.sqrt(np.maximum(0.0, np.einsum("i,aij,j->a", described, self.spread, described))))
+
+
+def fitted(judged: Judged, arms: int, own_prior: float = OWN_PRIOR) -> Fit:
+    """Ridge regression in two layers: how hard the question is for all, then how each arm differs.
+
+    So what one arm shows of a question serves the others, and an arm of which little is known is taken to be like them.
+    `own_prior`: how firmly, in judgements, an arm is held to be like the others on every kind of question.
     """
     size = judged.described.shape[1]
     mean = float(np.average(judged.reward_01, weights=judged.weight_01))
     left = judged.reward_01 - mean
     counts = np.bincount(judged.arm, judged.weight_01, arms)
+    shared_prior = np.full(size, SHARED_PRIOR)
     shared, hard = np.zeros(size), np.zeros(len(left))
     for _ in range(2):
         levels = np.bincount(judged.arm, judged.weight_01 * (left - hard), arms) / (counts + LEVEL_PRIOR)
-        shared = _ridge(judged.described, left - levels[judged.arm], judged.weight_01, SHARED_PRIOR)
+        shared = _ridge(judged.described, left - levels[judged.arm], judged.weight_01, shared_prior)[0]
         hard = judged.described @ shared
-    levels = np.bincount(judged.arm, judged.weight_01 * (left - hard), arms) / (counts + LEVEL_PRIOR)
-    weights = np.tile(shared, (arms, 1))
-    for arm in np.flatnonzero(counts):
+    weights, spread = np.tile(shared, (arms, 1)), np.empty((arms, size, size))
+    weights[:, 0] += mean
+    prior = np.full(size, own_prior)
+    prior[0] = LEVEL_PRIOR
+    for arm in range(arms):
         own = judged.arm == arm
-        rest = (left - hard)[own] - levels[arm]
-        weights[arm] += _ridge(judged.described[own], rest, judged.weight_01[own], OWN_PRIOR)
-    weights[:, 0] += mean + levels
-    return weights
+        differs, spread[arm] = _ridge(judged.described[own], (left - hard)[own], judged.weight_01[own], prior)
+        weights[arm] += differs
+    return Fit(weights, spread)
 
 
 def faded(ages: Floats, half_life: float) -> Floats:
@@ -89,9 +107,11 @@ def faded(ages: Floats, half_life: float) -> Floats:
     return np.asarray(0.5 ** (ages / half_life))
 
 
-def _ridge(rows: Floats, values: Floats, weight_01: Floats, prior: float) -> Floats:
+def _ridge(rows: Floats, values: Floats, weight_01: Floats, prior: Floats) -> tuple[Floats, Floats]:
+    """The coefficients, and their covariance for values of variance 1."""
     weighted = rows.T * weight_01
-    return np.asarray(np.linalg.solve(weighted @ rows + prior * np.eye(rows.shape[1]), weighted @ values))
+    spread = np.linalg.inv(weighted @ rows + np.diag(prior))
+    return np.asarray(spread @ (weighted @ values)), np.asarray(spread)
 
 
 def _distances(rows: Floats, centres: Floats) -> Floats:

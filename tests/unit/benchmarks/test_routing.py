@@ -38,9 +38,22 @@ def test_a_bandit_that_sees_only_its_own_choices_settles_on_the_better_model() -
     scores_01 = np.tile([0.2, 0.9], (400, 1))
     data = Scores(["a", "b"], np.zeros((400, SIZE)), np.zeros((400, 2)), np.ones(400), scores_01)
 
-    gained, _ = bandit(data, orders=2)
+    played = bandit(data, seeds=range(2))
 
-    assert gained[:, -100:].mean() > -0.05
+    assert played.gained[:, -100:].mean() > -0.05
+
+
+def test_after_a_swap_the_right_choice_is_the_model_that_answers_for_the_better_one() -> None:
+    from actors.optimizing.question_features import SIZE
+
+    scores_01 = np.tile([0.1, 0.9], (300, 1))
+    data = Scores(["a", "b"], np.zeros((300, SIZE)), np.zeros((300, 2)), np.ones(300), scores_01)
+
+    played = bandit(data, seeds=[0], swap_at=150)
+
+    assert played.overall[0, 100:150].mean() > 0.9
+    assert played.overall[0, 250:].mean() > 0.9
+    assert np.array_equal(played.right, played.overall)
 
 
 def test_recovery_is_counted_from_the_swap_to_the_end_of_the_first_window_that_is_good_again() -> None:

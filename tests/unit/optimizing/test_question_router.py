@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from actors.optimizing.question_features import Floats, question_features
 from actors.optimizing.question_router import QuestionRouter
@@ -28,7 +29,7 @@ def best(router: QuestionRouter, features: Floats) -> int:
 def test_before_anything_was_learned_the_first_arm_is_asked_most() -> None:
     found = QuestionRouter(["first", "second"], explore_share_01=0.2).propensities(MATH)
 
-    assert list(found.round(6)) == [0.9, 0.1]
+    assert list(found.round(6)) == [0.8, 0.2]
 
 
 def test_each_kind_of_question_goes_to_who_is_good_at_it() -> None:
@@ -41,6 +42,19 @@ def test_the_same_judgements_make_the_same_router() -> None:
     routers = [taught(50, {0: (1.0, 0.0), 1: (0.0, 1.0)}) for _ in range(2)]
 
     assert np.array_equal(routers[0].predicted_01(MATH), routers[1].predicted_01(MATH))
+
+
+def test_nobody_is_asked_more_often_than_the_limit_for_the_sake_of_learning() -> None:
+    router = QuestionRouter(["first", "second"], explore_share_01=0.05)
+    teach(router, 3, {0: (0.6, 0.6), 1: (0.5, 0.5)})
+
+    assert sorted(router.propensities(MATH)) == [pytest.approx(0.05), pytest.approx(0.95)]
+
+
+def test_the_more_was_judged_the_less_is_explored() -> None:
+    few, many = (taught(rounds, {0: (0.6, 0.6), 1: (0.5, 0.5)}).propensities(MATH)[1] for rounds in (5, 100))
+
+    assert many < few / 2
 
 
 def test_when_models_are_swapped_what_was_known_is_forgotten() -> None:
