@@ -20,6 +20,7 @@ from actors.config.values import (
     Section,
     Share,
     Text,
+    Weight,
     Whole,
     refused_name,
     usable_url,
@@ -27,6 +28,7 @@ from actors.config.values import (
 from actors.ensembling.flaws import FLAW_FACTORS
 from actors.ensembling.merges import MERGES
 from actors.protocol.errors import ConfigError
+from actors.protocol.preference import PREFERENCES, Preference
 from actors.routing.strategies import STRATEGIES
 from actors.routing.table import TOGETHER, BackendRecord, ModelRecord
 from actors.tracing.budgets import KEY, MODEL
@@ -101,6 +103,30 @@ class RayConfig(Section):
         return namespace
 
 
+class PreferConfig(Section):
+    """What a learned model weighs: the quality of answers, their price, their speed. Only proportions count."""
+
+    quality: Weight = 0.0
+    cost: Weight = 0.0
+    latency: Weight = 0.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, given: object) -> object:
+        if not isinstance(given, str):
+            return given
+        if given not in PREFERENCES:
+            raise refused_name("preference", given, tuple(PREFERENCES))
+        preference = PREFERENCES[given]
+        return {"quality": preference.quality, "cost": preference.cost, "latency": preference.latency}
+
+    @model_validator(mode="after")
+    def _weighs_something(self) -> Self:
+        if not (self.quality or self.cost or self.latency):
+            raise PydanticCustomError("no_preference", "must weigh quality, cost or latency with more than 0")
+        return self
+
+
 class ModelConfig(Section):
     """A name that callers may use: its members, backends or other models, and how they are played together.
 
@@ -111,8 +137,9 @@ class ModelConfig(Section):
     agree. `samples`: how often self_consistency asks each member. `verifier`: `tests` lets best_of_n run the code of
     answers on the examples that the question gives. `drop`: answers with these flaws are left out while there are
     others; without it they only count for less. `explore_share_01`: of the requests of a learned model, at most so many
-    go to others than the best rated member. `stream_leader`: a stream of an ensemble is that of the member that counts
-    most, at once; its last event says whether the vote agrees.
+    go to others than the best member. `prefer`: what makes a member the best one.
+    `stream_leader`: a stream of an ensemble is that of the member that counts most, at once; its last event says
+    whether the vote agrees.
     """
 
     strategy: str = "failover"
@@ -133,6 +160,7 @@ class ModelConfig(Section):
     verifier: str | None = None
     drop: tuple[str, ...] = ()
     stream_leader: bool = False
+    prefer: PreferConfig = PreferConfig(quality=1.0)
 
     @field_validator("strategy")
     @classmethod
@@ -284,7 +312,7 @@ class Config(Section):
     def model_record(self, name: str) -> ModelRecord:
         """The model as the routing table has it. Raises `KeyError`."""
         settings = {key: value for key, value in self.models[name] if key != "budget_usd_per_day"}
-        return ModelRecord(name=name, **settings)
+        return ModelRecord(name=name, **settings | {"prefer": Preference(**dict(self.models[name].prefer))})
 
     @property
     def runs_code(self) -> bool:

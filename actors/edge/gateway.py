@@ -8,6 +8,7 @@ from typing import Protocol
 from actors.edge.observatory import Observatory
 from actors.protocol.errors import LLMError
 from actors.protocol.messages import DecisionRecord, Feedback, JsonObject
+from actors.protocol.preference import Preference
 from actors.protocol.streams import Closeable
 
 
@@ -24,6 +25,7 @@ class Wishes:
     min_confidence_01: float | None = None
     members: tuple[str, ...] | None = None
     cache: str | None = None
+    prefer: Preference | None = None
 
 
 NO_WISHES = Wishes()

@@ -32,6 +32,7 @@ from actors.edge.gateway import NO_WISHES, ChatRequest, Wishes, new_request_id
 from actors.protocol.clock import SYSTEM_CLOCK, Clock
 from actors.protocol.errors import CallerError, Unprocessable
 from actors.protocol.messages import Feedback, JsonObject
+from actors.protocol.preference import PREFERENCES, Preference
 
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 MAY_BE_SILENT = frozenset({"assistant", "function"})  # an assistant's tool calls come without content
@@ -82,7 +83,10 @@ WISHES: Mapping[str, Check] = {
     "min_confidence_01": number(0, 1),
     "members": list_of(label(), "backend or model names", 1, 64),
     "cache": choice("use", "bypass", "refresh"),
+    "prefer": one_of(choice(*PREFERENCES), mapping_of(number(0, 1_000_000))),
 }
+
+WEIGHTS: Mapping[str, Check] = dict.fromkeys(("quality", "cost", "latency"), number(0, 1_000_000))
 
 JUDGEMENTS: Mapping[str, Check] = {
     "correct": flag,
@@ -247,7 +251,18 @@ def _wishes(asked: JsonObject | None) -> Wishes:
         return NO_WISHES
     _check_known(WISHES, asked, "troupe.", closed=True)
     members = asked.get("members")
-    return Wishes(**{**asked, "members": None if members is None else tuple(members)})
+    given = {"members": None if members is None else tuple(members), "prefer": _preference(asked.get("prefer"))}
+    return Wishes(**{**asked, **given})
+
+
+def _preference(asked: str | dict[str, float] | None) -> Preference | None:
+    if asked is None or isinstance(asked, str):
+        return None if asked is None else PREFERENCES[asked]
+    _check_known(WEIGHTS, asked, "troupe.prefer.", closed=True)
+    weights = {name: weight for name, weight in asked.items() if weight is not None}
+    if not any(weights.values()):
+        raise refused("troupe.prefer", "an object with a number above 0", "none")
+    return Preference(**weights)
 
 
 def _not_json(error: orjson.JSONDecodeError, content_type: bytes) -> str:

@@ -33,7 +33,7 @@ def target_of(request: ChatRequest, table: RoutingTable) -> ModelRecord | Backen
 
 
 def _refuse_on_backend(backend: BackendRecord, wishes: Wishes) -> None:
-    for wish in ("strategy", "merge", "quorum", "members", "min_confidence_01"):
+    for wish in ("strategy", "merge", "quorum", "members", "min_confidence_01", "prefer"):
         if getattr(wishes, wish) is not None:
             raise CallerError(
                 f"'{backend.name}' is a single backend: 'troupe.{wish}' needs a model with members.",
@@ -59,7 +59,8 @@ def _replayed(model: ModelRecord, wishes: Wishes) -> ModelRecord:
         )
     if quorum is not None:
         quorum = min(quorum, len(members))
-    return replace(model, strategy=strategy, merge=merge, members=members, quorum=quorum)
+    prefer = wishes.prefer or model.prefer
+    return replace(model, strategy=strategy, merge=merge, members=members, quorum=quorum, prefer=prefer)
 
 
 def _tightened(model: ModelRecord, wishes: Wishes) -> ModelRecord:

@@ -14,6 +14,7 @@ from actors.protocol.errors import LLMRouterError
 from actors.protocol.ratings import Rating, propensities, rating_for
 from actors.protocol.tasks import ANY_TASK, UNKNOWN_TASK
 from actors.routing.table import BackendRecord, ModelRecord, RoutingTable
+from actors.routing.worth import price, worths_01
 
 QUALITY_MARGIN_01: Final = 0.05
 """How much worse than the best rated member a cheap or fast one may be known to be, and still come first."""
@@ -128,17 +129,20 @@ def cheapest(model: ModelRecord, table: RoutingTable, view: LocalView) -> list[s
 
 
 def learned(model: ModelRecord, table: RoutingTable, view: LocalView) -> list[str]:
-    """The best rated for this type of task first, or now and then another, so that more is learned; then by rating."""
+    """The one worth most for this type of task first, or now and then another, so that more is learned; then by worth.
+
+    What a member is worth is its rating, or that weighed against price and speed as the model's preference has it.
+    """
     members = _candidates(model, table)
-    ratings = {name: _rating(name, table, view.task_type) for name in members}
-    judgements = sum(one.judgements for one in ratings.values())
-    predicted_01 = [one.quality_01 for one in ratings.values()]
-    chances = propensities(predicted_01, judgements, model.explore_share_01)
+    ratings = [_rating(name, table, view.task_type) for name in members]
+    judgements = sum(one.judgements for one in ratings)
+    worth_01 = worths_01(members, [one.quality_01 for one in ratings], model.prefer, table)
+    chances = propensities(worth_01, judgements, model.explore_share_01)
     chosen = view.rng.choices(range(len(members)), chances)[0]
     view.propensity_01 = chances[chosen]
-    view.explored = chosen != predicted_01.index(max(predicted_01))
-    first = members[chosen]
-    return sorted(members, key=lambda name: (name != first, -ratings[name].quality_01))
+    view.explored = chosen != worth_01.index(max(worth_01))
+    by_worth = sorted(range(len(members)), key=lambda place: (place != chosen, -worth_01[place]))
+    return [members[place] for place in by_worth]
 
 
 STRATEGIES: Mapping[str, Strategy] = {
@@ -176,7 +180,7 @@ def _by_latency(members: Sequence[str], table: RoutingTable) -> Sequence[str]:
 
 
 def _by_price(members: Sequence[str], table: RoutingTable) -> Sequence[str]:
-    return _lowest_first(members, table, _price)
+    return _lowest_first(members, table, price)
 
 
 def _lowest_first(
@@ -213,9 +217,3 @@ def _rating(name: str, table: RoutingTable, task_type: str) -> Rating:
 def _weight(name: str, table: RoutingTable) -> float:
     backend = table.backends.get(name)
     return backend.weight if backend else max(table.backends[leaf].weight for leaf in table.leaves(name))
-
-
-def _price(backend: BackendRecord) -> float:
-    if backend.price is None:
-        return 0.0 if backend.hosted else float("inf")
-    return backend.price.input_per_mtok + backend.price.output_per_mtok

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from actors.protocol.errors import UnknownModel
+from actors.protocol.preference import FOR_QUALITY, Preference
 from actors.protocol.ratings import Rating
 from actors.protocol.sending import Sendable
 from actors.protocol.trust import Trust
@@ -138,6 +139,7 @@ class ModelRecord(Sendable):
     verifier: str | None = None
     drop: Sequence[str] = ()
     stream_leader: bool = False
+    prefer: Preference = FOR_QUALITY
 
     @property
     def is_ensemble(self) -> bool:

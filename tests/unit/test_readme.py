@@ -108,7 +108,8 @@ def test_a_key_has_the_documented_default_and_range(title: str, row: Row) -> Non
         assert (row[1] == "required") == field.is_required()
         assert field.is_required() or default is None
     elif row[1] not in WORDED:
-        assert yaml.safe_load(code(row[1])[0]) == (list(default) if isinstance(default, tuple) else default)
+        plain = default.model_dump() if isinstance(default, BaseModel) else default
+        assert yaml.safe_load(code(row[1])[0]) == (list(plain) if isinstance(plain, tuple) else plain)
     assert row[2] == range_of(field)
 
 

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from actors.config.settings import Config, LlamaCppBackend, OpenAIBackend, ScriptedBackend
 from actors.protocol.errors import ConfigError
+from actors.protocol.preference import Preference
 from actors.routing.table import BackendRecord, ModelRecord, Price, Supports
 
 SCRIPTED = {"provider": "scripted"}
@@ -113,6 +114,23 @@ def test_a_model_record_holds_all_that_was_configured() -> None:
         "both": ModelRecord("both", "ensemble", ("a", "b"), "best_of_n", "b", 1, 5.0, 2, 0.05, 0.4),
         "plain": ModelRecord("plain", "failover", ("a",)),
     }
+
+
+def test_a_preference_is_given_by_name_or_by_numbers() -> None:
+    models = {name: {"members": ["a"], "prefer": given} for name, given in (("m", "cheap"), ("n", {"latency": 2}))}
+
+    records = config(models=models).model_records()
+
+    assert [record.prefer for record in records.values()] == [Preference(0.8, 0.2, 0.0), Preference(latency=2.0)]
+
+
+@pytest.mark.parametrize(
+    ("prefer", "problem"),
+    [("chap", "not a known preference"), ({"cost": 0}, "must weigh"), ({"cost": -1}, "greater than or equal to 0")],
+)
+def test_a_preference_that_weighs_nothing_is_refused(prefer: object, problem: str) -> None:
+    with pytest.raises(ValidationError, match=problem):
+        config(models={"m": {"members": ["a"], "prefer": prefer}})
 
 
 def test_a_model_may_have_models_as_members() -> None:

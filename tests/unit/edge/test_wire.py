@@ -9,6 +9,7 @@ from actors.edge.gateway import ChatRequest, Wishes
 from actors.protocol.clock import ManualClock
 from actors.protocol.errors import CallerError, Unprocessable
 from actors.protocol.messages import Feedback
+from actors.protocol.preference import Preference
 
 ASKED = [{"role": "user", "content": "What is 6 times 7?"}]
 
@@ -182,6 +183,11 @@ def test_wishes_are_taken_over() -> None:
     assert wishes == Wishes(strategy="ensemble", members=("a", "b"), deadline_s=5, max_cost_usd=0)
 
 
+def test_a_preference_is_a_name_or_numbers() -> None:
+    assert chat(troupe={"prefer": "fast"}).wishes.prefer == Preference(quality=0.8, latency=0.2)
+    assert chat(troupe={"prefer": {"quality": 3, "cost": 1}}).wishes.prefer == Preference(3, 1, 0)
+
+
 @pytest.mark.parametrize(
     ("troupe", "message"),
     [
@@ -192,6 +198,10 @@ def test_wishes_are_taken_over() -> None:
         ({"deadline_s": 0}, "'troupe.deadline_s' must be a number from 0.001 to 86400; found 0."),
         ({"max_cost_usd": -1}, "'troupe.max_cost_usd' must be a number of at least 0; found -1."),
         ({"min_confidence_01": 1.1}, "'troupe.min_confidence_01' must be a number from 0 to 1; found 1.1."),
+        ({"prefer": "good"}, "'troupe.prefer' must be one of 'quality', 'cheap', 'fast'; found 'good'."),
+        ({"prefer": {"cots": 1}}, "'troupe.prefer.cots' is not known here. Did you mean 'cost'?"),
+        ({"prefer": {"cost": -1}}, "'troupe.prefer.cost' must be a number from 0 to 1e+06; found -1."),
+        ({"prefer": {"cost": 0}}, "'troupe.prefer' must be an object with a number above 0; found none."),
         ({"members": []}, "'troupe.members' must be a non-empty array of backend or model names; found an empty one."),
         ({"members": ["a", 1]}, "'troupe.members[1]' must be a string; found 1."),
     ],

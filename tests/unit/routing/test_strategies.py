@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from actors.protocol.errors import LLMRouterError
+from actors.protocol.preference import FOR_QUALITY, PREFERENCES
 from actors.protocol.ratings import Rating
 from actors.routing.strategies import STRATEGIES, LocalView, best_backend, order, rested_first
 from actors.routing.table import BackendRecord, BreakerState, Measured, ModelRecord, Price, RoutingTable
@@ -183,6 +184,17 @@ def test_learned_without_exploration_goes_by_rating() -> None:
 
     assert ordered(rated(0.0, a=0.3, b=0.9, c=0.6), with_view) == ["b", "c", "a"]
     assert with_view.propensity_01 == 1.0
+
+
+def test_learned_prefers_what_its_model_or_a_request_prefers() -> None:
+    known = table("learned", dear=backend("dear", price=10.0), cheap=backend("cheap", price=1.0))
+    model = replace(known.models["m"], explore_share_01=0.0, prefer=PREFERENCES["cheap"])
+    ratings = {"dear": Rating(0.8, 100.0), "cheap": Rating(0.7, 100.0)}
+    known = replace(known, models={"m": model}, ratings={"any": ratings})
+
+    # 0.8 * 0.8 + 0.2 * 0 = 0.64 against 0.8 * 0.7 + 0.2 * 0.9 = 0.74
+    assert ordered(known) == ["cheap", "dear"]
+    assert order(replace(model, prefer=FOR_QUALITY), known, view()) == ["dear", "cheap"]
 
 
 def test_learned_keeps_the_given_order_among_those_that_nobody_judged() -> None:
