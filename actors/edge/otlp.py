@@ -36,6 +36,9 @@ Value = str | bool | int | float
 Attributes = dict[str, Value]
 
 
+OURS: Final[Attributes] = {"gen_ai.provider.name": "troupe"}
+
+
 class Served(NamedTuple):
     """What a backend is: its provider, and the name of the model there."""
 
@@ -101,7 +104,7 @@ class OtlpExporter:
 
     def note(self, request: DecisionRecord, *, is_sampled: bool) -> None:
         """Counts a finished request; one that is sampled is sent as a trace as well. Never waits."""
-        attributes = _operation(request.model) | _failure(request.outcome)
+        attributes = _operation(request.model) | OURS | _failure(request.outcome)
         self._requests.record(request.latency_ms / 1e3, attributes)
         for attempt in request.attempts:
             self._count(attempt)
@@ -181,12 +184,17 @@ def _failure(outcome: str) -> Attributes:
 
 
 def _used(usage: Usage) -> Attributes:
-    return {"gen_ai.usage.input_tokens": usage.prompt_tokens, "gen_ai.usage.output_tokens": usage.completion_tokens}
+    told: Attributes = {
+        "gen_ai.usage.input_tokens": usage.prompt_tokens,
+        "gen_ai.usage.output_tokens": usage.completion_tokens,
+    }
+    return told | {"troupe.usage.estimated": True} if usage.estimated else told
 
 
 def _told(request: DecisionRecord) -> Attributes:
     told: dict[str, Value | None] = {
         **_operation(request.model),
+        **OURS,
         **_failure(request.outcome),
         **(_used(request.usage) if request.usage else {}),
         "gen_ai.request.stream": request.stream,

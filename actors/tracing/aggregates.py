@@ -43,6 +43,7 @@ class Tally:
     """Sums over all that happened under one key.
 
     `latency` holds successes only: a call that failed at once or was given up must not make its backend look fast.
+    `timed_tokens` are the completion tokens of those successes whose tokens are known, and which took `timed_ms`.
     """
 
     count: int = 0
@@ -53,6 +54,8 @@ class Tally:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost_usd: float = 0.0
+    timed_tokens: int = 0
+    timed_ms: float = 0.0
 
     @property
     def failed(self) -> int:
@@ -81,6 +84,9 @@ class Tally:
             self.cost_usd += cost_usd
         if outcome == "ok":
             self.latency.record(duration_ms)
+            if usage is not None:
+                self.timed_tokens += usage.completion_tokens
+                self.timed_ms += duration_ms
             if ttft_ms is not None:
                 self.ttft.record(ttft_ms)
         elif outcome == "cancelled":
@@ -95,6 +101,8 @@ class Tally:
         self.prompt_tokens += other.prompt_tokens
         self.completion_tokens += other.completion_tokens
         self.cost_usd += other.cost_usd
+        self.timed_tokens += other.timed_tokens
+        self.timed_ms += other.timed_ms
         self.latency.merge(other.latency)
         self.ttft.merge(other.ttft)
         for code, count in other.errors.items():

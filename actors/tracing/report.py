@@ -100,7 +100,7 @@ def tally_figures(tally: Tally) -> JsonObject:
 
 def _tokens_per_s(tally: Tally) -> float | None:
     """Completion tokens per second of successful work, the waiting for the first of them included."""
-    return tally.completion_tokens * 1000 / tally.latency.sum_ms if tally.latency.sum_ms else None
+    return tally.timed_tokens * 1000 / tally.timed_ms if tally.timed_ms else None
 
 
 def latency_figures(histogram: Histogram) -> JsonObject:

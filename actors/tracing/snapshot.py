@@ -7,7 +7,7 @@ from actors.protocol.messages import JsonObject
 from actors.tracing.aggregates import Key, Tally
 from actors.tracing.histogram import Histogram
 
-SUMS: Final = ("count", "cancelled", "prompt_tokens", "completion_tokens", "cost_usd")
+SUMS: Final = ("count", "cancelled", "prompt_tokens", "completion_tokens", "cost_usd", "timed_tokens", "timed_ms")
 
 Rows = list[list[Any]]
 
@@ -33,7 +33,7 @@ def _tally_json(tally: Tally) -> JsonObject:
 
 def _tally(told: JsonObject) -> Tally:
     return Tally(
-        **{name: told[name] for name in SUMS},
+        **{name: told.get(name, 0) for name in SUMS},  # a former release knew fewer of them
         errors=dict(told["errors"]),
         latency=_histogram(told["latency"]),
         ttft=_histogram(told["ttft"]),

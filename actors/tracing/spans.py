@@ -15,7 +15,7 @@ import itertools
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Generator, Mapping
 from contextlib import aclosing
 from contextvars import ContextVar
-from functools import wraps
+from functools import partial, wraps
 from types import TracebackType
 from typing import Any, Final, ParamSpec, Self, TypeVar, cast
 
@@ -27,6 +27,7 @@ from actors.tracing.records import NO_METADATA, AsyncSpanBlock, MetadataValue, S
 
 P = ParamSpec("P")
 R = TypeVar("R")
+S = TypeVar("S")
 T = TypeVar("T")
 
 MAX_NOTES: Final = 32
@@ -197,7 +198,7 @@ def trace_performance(component: str, operation: str | None = None) -> Callable[
     """Decorates a function, coroutine function, generator or async generator so that each run of it is a span.
 
     Without an `operation` the function's name is used. Of a generator, the span lasts from its first step to its end;
-    one that is closed early is `cancelled`. Values sent or errors thrown into a generator do not reach it.
+    one that is closed early is `cancelled`.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
@@ -266,25 +267,31 @@ def _traced_coroutine(function: Callable[P, Awaitable[R]], component: str, opera
 
 
 def _traced_generator(
-    function: Callable[P, Generator[R, None, object]], component: str, operation: str
-) -> Callable[P, Generator[R, None, object]]:
-    def run(*args: P.args, **kwargs: P.kwargs) -> Generator[R, None, object]:
+    function: Callable[P, Generator[R, S, T]], component: str, operation: str
+) -> Callable[P, Generator[R, S, T]]:
+    def run(*args: P.args, **kwargs: P.kwargs) -> Generator[R, S, T]:
         items = function(*args, **kwargs)
         if not performance_tracer.enabled:
             return (yield from items)
         span, outcome = _OpenSpan(component, operation), "ok"
         span.begin()
+        resume: Callable[[], R] = partial(next, items)
         try:
             while True:
                 _current.set(span)
                 try:
-                    item = next(items)
+                    item = resume()
                 except StopIteration as end:
-                    return end.value
+                    return cast(T, end.value)
                 finally:
                     _current.set(span.parent)
                 span.item_came()
-                yield item
+                try:
+                    resume = partial(items.send, (yield item))
+                except GeneratorExit:
+                    raise
+                except BaseException as thrown:  # noqa: BLE001  # by the consumer: the generator may know what to do
+                    resume = partial(items.throw, thrown)
         except BaseException as error:
             outcome = outcome_of(error)
             raise
@@ -296,31 +303,42 @@ def _traced_generator(
 
 
 def _traced_async_generator(
-    function: Callable[P, AsyncGenerator[R, None]], component: str, operation: str
-) -> Callable[P, AsyncGenerator[R, None]]:
-    async def run(*args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[R, None]:
+    function: Callable[P, AsyncGenerator[R, S]], component: str, operation: str
+) -> Callable[P, AsyncGenerator[R, S]]:
+    async def run(*args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[R, S]:
         async with aclosing(function(*args, **kwargs)) as items:
-            if not performance_tracer.enabled:
-                async for item in items:
-                    yield item
-                return
-            span, outcome = _OpenSpan(component, operation), "ok"
-            span.begin()
+            span = _OpenSpan(component, operation) if performance_tracer.enabled else None
+            outcome = "ok"
+            if span is not None:
+                span.begin()
+            resume: Callable[[], Awaitable[R]] = partial(anext, items)
             try:
                 while True:
-                    _current.set(span)
                     try:
-                        item = await anext(items)
+                        item = await (resume() if span is None else _stepped(span, resume))
                     except StopAsyncIteration:
                         return
-                    finally:
-                        _current.set(span.parent)
-                    span.item_came()
-                    yield item
+                    try:
+                        resume = partial(items.asend, (yield item))
+                    except GeneratorExit:
+                        raise
+                    except BaseException as thrown:  # noqa: BLE001  # as above
+                        resume = partial(items.athrow, thrown)
             except BaseException as error:
                 outcome = outcome_of(error)
                 raise
             finally:
-                span.end(outcome)
+                if span is not None:
+                    span.end(outcome)
 
     return run
+
+
+async def _stepped(span: _OpenSpan, resume: Callable[[], Awaitable[R]]) -> R:
+    _current.set(span)
+    try:
+        item = await resume()
+    finally:
+        _current.set(span.parent)
+    span.item_came()
+    return item

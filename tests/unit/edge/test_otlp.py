@@ -111,6 +111,20 @@ def test_calls_are_counted_by_provider_and_model(receiver: Received) -> None:
     assert first_chunk.count == 2
 
 
+def test_the_gateway_itself_is_the_provider_of_its_requests(receiver: Received) -> None:
+    sent(receiver, replace(request(), usage=Usage(10, 5, estimated=True)))
+
+    (span,), (point,) = receiver.spans, receiver.metric("gen_ai.server.request.duration")
+    told = attributes(span)
+    assert (told["gen_ai.provider.name"], told["gen_ai.request.model"]) == ("troupe", "team")
+    assert told["troupe.usage.estimated"] is True
+    assert attributes(point) == {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "troupe",
+        "gen_ai.request.model": "team",
+    }
+
+
 def test_what_is_not_sampled_is_counted_all_the_same(receiver: Received) -> None:
     sent(receiver, request(ANSWERED), is_sampled=False)
 

@@ -62,3 +62,12 @@ def test_a_report_of_nothing_is_a_report() -> None:
     assert report["started_at"] == "1970-01-01T00:00:00+00:00"
     assert report["requests"]["p95_ms"] is None
     assert json.loads(json.dumps(report)) == report
+
+
+def test_tokens_per_second_are_those_of_whole_answers_whose_tokens_are_known() -> None:
+    sums = Aggregates(ManualClock())
+    sums.add(REQUEST, "ok", 2_000.0, usage=Usage(10, 100))
+    sums.add(REQUEST, "cancelled", 500.0, usage=Usage(10, 900))
+    sums.add(REQUEST, "ok", 1.0)  # out of the cache
+
+    assert performance_report(sums, BACKGROUND)["requests"]["tokens_per_s"] == 50.0

@@ -245,3 +245,50 @@ async def test_public_operations_of_a_class_are_spans_but_not_those_that_wait(sp
     one.quick()
 
     assert [(span.component, span.operation) for span in spans] == [("router", "work"), ("router", "items")]
+
+
+@trace_performance("optimizer", "averages")
+def averages() -> Generator[float, float, str]:
+    """The mean of all numbers that it was sent; `ValueError` begins anew."""
+    numbers: list[float] = []
+    while True:
+        try:
+            numbers.append((yield sum(numbers) / max(1, len(numbers))))
+        except ValueError:
+            numbers = []
+        if numbers and numbers[-1] < 0:
+            return "negative"
+
+
+@trace_performance("optimizer", "echoes")
+async def echoes() -> AsyncGenerator[str, str]:
+    heard = ""
+    while True:
+        try:
+            heard = yield heard
+        except ValueError:
+            heard = "never mind"
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_a_generator_hears_what_it_is_sent_and_what_is_thrown_in(spans: list[SpanRecord], enabled: bool) -> None:
+    performance_tracer.configure(enabled=enabled, sink=spans.append)
+    means = averages()
+    next(means)
+
+    assert (means.send(2.0), means.send(4.0), means.throw(ValueError()), means.send(8.0)) == (2.0, 3.0, 0.0, 8.0)
+    with pytest.raises(StopIteration, match="negative"):
+        means.send(-1.0)
+    assert [span.outcome for span in spans] == ["ok"] * enabled
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+async def test_so_does_an_async_generator(spans: list[SpanRecord], enabled: bool) -> None:
+    performance_tracer.configure(enabled=enabled, sink=spans.append)
+    answers = echoes()
+    await anext(answers)
+
+    assert (await answers.asend("hello"), await answers.athrow(ValueError())) == ("hello", "never mind")
+    with pytest.raises(KeyError):
+        await answers.athrow(KeyError())
+    assert [span.outcome for span in spans] == ["KeyError"] * enabled
