@@ -25,6 +25,7 @@ from actors.protocol.errors import LLMError, Overloaded, SupervisorError
 from actors.protocol.messages import ActorStatus, CompanyStatus, DecisionRecord, Feedback, JsonObject, Outcome, Pulse
 from actors.protocol.streams import Closeable, HandedOn
 from actors.routing.table import BackendRecord, RoutingTable
+from actors.tracing.spans import trace_operations
 from actors.tracing.sums import Batch
 
 log = logging.getLogger("troupe.ensemble")
@@ -58,6 +59,8 @@ class Links(Protocol):
     async def metrics(self) -> JsonObject: ...
 
 
+# Each request to `complete` and `open_stream` has a record of its own, which is counted as `gateway request`.
+@trace_operations("ensemble", without=("complete", "open_stream", "check_health"))
 class Ensemble:
     """One replica: a `Gateway` for the HTTP app, and the same by handle for scripts."""
 

@@ -8,6 +8,7 @@ from typing import Final, Protocol, TypeVar
 from actors.edge.prometheus import exposition
 from actors.protocol.errors import CallerError, LLMError, NotFound, TracerError
 from actors.protocol.messages import JsonObject
+from actors.tracing.spans import trace_operations
 
 PATIENCE_S: Final = 0.8
 FLUSH_PATIENCE_S: Final = 0.3
@@ -29,6 +30,7 @@ class Tracing(Protocol):
     async def metrics(self) -> JsonObject: ...
 
 
+@trace_operations("observatory")
 class Observatory:
     """Asks the tracer, after it has heard what this replica knows. Every answer or `TracerError` comes within 1.1 s."""
 

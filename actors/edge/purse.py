@@ -71,6 +71,7 @@ class Purse:
         """Gives back what was set aside for a request that was never played. Safe to call for any other."""
         self._reserved.pop(request_id, None)
 
+    @trace_performance("budgets")
     async def renew(self, renew: Renew, flush: Flush) -> None:
         """Asks for a new slice, once the tracer knows what was spent of this one. Raises errors of our tree."""
         spent_usd = dict(self._spent_usd)

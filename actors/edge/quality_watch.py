@@ -10,6 +10,7 @@ from actors.ensembling.quality import Quality, Said, quality_of
 from actors.protocol.errors import LLMError
 from actors.protocol.messages import Answer, EnsembleReport, JsonObject, Vote
 from actors.resilience.error_handler import error_aggregator, handle_error
+from actors.tracing.spans import trace_performance
 
 log = logging.getLogger("troupe.quality")
 
@@ -42,6 +43,7 @@ class QualityWatch:
         if not self.is_full:
             self._seen.append([Said(backend, body, text, finish_reason, calls_tools=not is_plain)])
 
+    @trace_performance("quality")
     async def look(self) -> None:
         """Scores what was seen, one answer at a time, and tells it. Raises errors of our tree."""
         found: list[Quality] = []

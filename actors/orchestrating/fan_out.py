@@ -14,7 +14,7 @@ from actors.protocol.messages import Failure, JsonObject, Outcome
 from actors.protocol.trials import NotTried, Trial, TrialResult, Verifier
 from actors.protocol.trust import Trust
 from actors.routing.table import ModelRecord
-from actors.tracing.spans import TracedSection
+from actors.tracing.spans import TracedSection, trace_block_async
 
 DECIDING = TracedSection("ensembler", "decide")
 
@@ -121,7 +121,7 @@ async def _tried(verifier: Verifier | None, trials: Sequence[Trial], deadline: D
     if verifier is None:
         return [NotTried("there is no verifier here")] * len(trials)
     try:
-        async with asyncio.timeout(deadline.time_left_s()):
+        async with trace_block_async("sandbox", "try_out"), asyncio.timeout(deadline.time_left_s()):
             return await asyncio.gather(*(verifier.try_out(trial) for trial in trials))
     except TimeoutError:
         return [NotTried("no time was left for it")] * len(trials)
