@@ -9,7 +9,6 @@ from actors.island import front
 CLAIMED_PORTS = front.settle_front()  # Ray Serve reads its settings when it is imported
 
 import gc
-import logging
 import random
 import secrets
 from collections.abc import Mapping
@@ -27,6 +26,7 @@ from actors.edge.answer_cache import AnswerCache, AnswerStore
 from actors.edge.http import HttpApp
 from actors.edge.ledger import Ledger
 from actors.edge.listener import Listener
+from actors.edge.log_lines import log_as_lines
 from actors.edge.operations import begin_to_tell
 from actors.edge.purse import Purse
 from actors.edge.quality_watch import QualityWatch, Tell
@@ -127,7 +127,7 @@ class EnsembleReplica(Ensemble):
     async def __init__(  # type: ignore[misc]  # Serve awaits constructors
         self, config: Config, state_path: str, node_id: str | None, instance: str, edition: str
     ) -> None:
-        logging.getLogger("troupe").setLevel(logging.INFO)
+        log_as_lines(f"ensemble:{replica_id()}")
         await _refuse_open_door(config)
         stage = Stage(config.ray.namespace, node_id or ray.get_runtime_context().get_node_id(), config.tracing.enabled)
         links = ReplicaLinks(stage, root(config, state_path, stage, edition), edition)

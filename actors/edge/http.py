@@ -236,7 +236,7 @@ def _told(error: Exception, request_id: str) -> LLMError:
     """What the caller learns: our own errors as they are; of all others nothing, but the log everything."""
     if isinstance(error, LLMError):
         return error
-    _log.error("request %s failed unexpectedly", request_id, exc_info=error)
+    _log.error("request %s failed unexpectedly", request_id, exc_info=error, extra={"request_id": request_id})
     failure = internal_error(request_id)
     error_aggregator.record(failure, "edge", "respond")
     return failure

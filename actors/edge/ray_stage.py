@@ -12,6 +12,7 @@ import ray
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from actors.edge.log_lines import log_as_lines
 from actors.edge.operations import OperationsPort, begin_to_tell
 from actors.edge.ray_ports import (
     SUPERVISOR,
@@ -59,7 +60,7 @@ class Stage:
             # A backend may live elsewhere once its node is gone; what holds state may not.
             options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(self.node_id, soft=role.kind == "backend")
         try:
-            ray.remote(living(role.plain, self)).options(**options).remote(*role.arguments)
+            ray.remote(living(role.plain, self, role.name)).options(**options).remote(*role.arguments)
         except (RayError, RuntimeError, ValueError) as error:
             raise SupervisorError(f"'{role.name}' could not be created ({type(error).__name__}).") from error
 
@@ -175,14 +176,15 @@ def _is_older(found: str, own: str) -> bool:
     return found_print != own_print and found_at < own_at
 
 
-def living(plain: type, stage: Stage) -> type:
-    """The plain class with a constructor that also starts its life; Ray runs it again at each restart.
+def living(plain: type, stage: Stage, name: str) -> type:
+    """The plain class with a constructor that also starts its life as that actor; Ray runs it again at each restart.
 
     Its process gives way to those that carry requests. The tracer is told what it does.
     """
 
     class Living(plain):  # type: ignore[misc]
         async def __init__(self, *arguments: object) -> None:  # type: ignore[misc]  # Ray awaits constructors
+            log_as_lines(name)
             super().__init__(*arguments)
             os.nice(NICENESS)
             collector = self if isinstance(self, OperationsPort) else TracerPort(stage.namespace)
