@@ -253,7 +253,7 @@ def tracer_arguments(config: Config, state_path: str) -> tuple[object, ...]:
     budgets = (config.budgets_usd(), config.server.replicas)
     exporter = exporter_of(config)
     fixed = (end_self, SYSTEM_CLOCK, state, tracing.sample_01)
-    return (*fixed, *budgets, request_log, exporter, tracing.budget_alerts_01)
+    return (*fixed, *budgets, request_log, exporter, tracing.budget_alerts_01, len(config.backends))
 
 
 def first_table(config: Config, edition: str) -> RoutingTable:

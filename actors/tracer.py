@@ -15,7 +15,7 @@ from actors.protocol.messages import DecisionRecord, JsonObject, Pulse
 from actors.protocol.outlook import Outlook
 from actors.resilience.aggregator import ErrorAggregator
 from actors.routing.table import Measured
-from actors.tracing.aggregates import WINDOWS_S, Key
+from actors.tracing.aggregates import MAX_KEYS, WINDOWS_S, Key
 from actors.tracing.archive import DECISIONS_KEPT, REMARKABLE_KEPT, Archive
 from actors.tracing.bundle import bundle_of
 from actors.tracing.expectations import with_expectations
@@ -43,6 +43,7 @@ ALERTS = "alerts"
 SLOWEST = "slowest"
 NO_BUDGETS: Mapping[str, float] = {}
 RECENT_SHOWN = 20
+KEYS_PER_BACKEND = 2  # its calls, and the waits for them
 
 # What a backend answers to a request that no backend would take says nothing about that backend.
 CALLERS_FAULT = frozenset({"request_refused", "context_length_exceeded", "content_filter"})
@@ -76,17 +77,18 @@ class Tracer:
         request_log: Path | None = None,
         make_exporter: Callable[[], Exporter] | None = None,
         budget_alerts_01: Sequence[float] = (),
+        backends: int = 0,
     ) -> None:
         """`sample_01`: the share of successful requests whose decision records are kept; failures always are.
 
-        `budget_alerts_01`: the shares of a budget whose spending is told in the log.
+        `budget_alerts_01`: the shares of a budget whose spending is told in the log. `backends`: how many there are.
         """
         self.vitals = Vitals("tracer", clock)
         self._end_self = end_self
         self._clock = clock
         self._born_s = clock.monotonic_s()
         self._archive = _opened(state, DECISIONS_KEPT * replicas)  # each tells its last ones in an order of its own
-        self._sums = LastingSums(self._archive, clock)
+        self._sums = LastingSums(self._archive, clock, MAX_KEYS + KEYS_PER_BACKEND * backends)
         self._aggregates = self._sums.aggregates
         self._usage = UsageBook(self._archive.usage())
         self._treasury = Treasury(budgets_usd, replicas, budget_alerts_01, clock)
@@ -96,7 +98,7 @@ class Tracer:
         self._exporter = make_exporter() if make_exporter else None
         self._sampled_below = round(sample_01 * SAMPLES)
         self._outlooks = Outlooks()
-        self._quality = QualityBook()
+        self._quality = QualityBook(MAX_KEYS + backends)
         if saved := self._archive.saved(QUALITY):
             self._quality.restore(saved["backends"])
         self._backends: dict[str, None] = {}

@@ -12,7 +12,7 @@ import orjson
 
 from actors.protocol.clock import SYSTEM_CLOCK, Clock
 from actors.protocol.messages import JsonObject
-from actors.tracing.aggregates import RINGS, Aggregates, Key, Tally
+from actors.tracing.aggregates import MAX_KEYS, RINGS, Aggregates, Key, Tally
 from actors.tracing.archive import Archive
 from actors.tracing.snapshot import rows_of, tallies_in
 
@@ -23,9 +23,9 @@ LONGEST_S: Final = max(length_s * (slices + 1) for length_s, slices in RINGS)
 class LastingSums:
     """`Aggregates` that are in the archive as well. `started_at_s` is when their counting began (since 1970)."""
 
-    def __init__(self, archive: Archive, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(self, archive: Archive, clock: Clock = SYSTEM_CLOCK, max_keys: int = MAX_KEYS) -> None:
         """Goes on from what is in the archive."""
-        self.aggregates = Aggregates(clock)
+        self.aggregates = Aggregates(clock, max_keys)
         self.started_at_s = clock.wall_s()
         self._archive = archive
         self._unsaved_since_s = self.aggregates.now_s

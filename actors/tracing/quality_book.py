@@ -72,15 +72,16 @@ class Standing:
 
 
 class QualityBook:
-    """One entry per backend; beyond 256 of them the rest is `other`."""
+    """One entry per backend; beyond `max_backends` of them the rest is `other`."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_backends: int = MAX_KEYS) -> None:
+        self._max_backends = max_backends
         self._by_backend: dict[str, Standing] = {}
 
     def add(self, answer: Scored, now_s: float) -> Change | None:
         """Counts one answer at a moment (seconds since 1970); a change of its backend's quality, if it shows one."""
         name = answer.backend
-        if name not in self._by_backend and len(self._by_backend) >= MAX_KEYS:
+        if name not in self._by_backend and len(self._by_backend) >= self._max_backends:
             name = OTHER
         return self._by_backend.setdefault(name, Standing()).add(answer, now_s)
 

@@ -32,7 +32,10 @@ class Treasury:
         for alert in self.alerts.risen(self._budgets.spent(usage), self._today()):
             one = alert.spending
             spent = f"{one.spent_usd:.4g} of {one.usd_per_day:.4g} USD are spent today"
-            log.warning("the budget '%s' has reached %.0f %%: %s", one.budget, alert.threshold_01 * 100, spent)
+            if alert.threshold_01 > one.used_01:
+                log.warning("the budget '%s' no longer covers every request: %s", one.budget, spent)
+            else:
+                log.warning("the budget '%s' has reached %.0f %%: %s", one.budget, alert.threshold_01 * 100, spent)
         return self._budgets.lend(holder, held_usd, usage)
 
     def note_refusals(self, requests: Sequence[DecisionRecord], usage: UsageBook) -> None:

@@ -130,6 +130,14 @@ async def test_memory_is_bounded_whatever_names_come(tracer: Tracer) -> None:
     assert len(report["backends"]) == len(await tracer.measured()) < 300
 
 
+async def test_a_thousand_backends_are_told_apart_where_there_are_so_many(clock: ManualClock) -> None:
+    tracer = Tracer(never_ends, clock, backends=1_000)
+
+    await tracer.record(batch_of([request(f"r{number}", attempt(f"b{number}")) for number in range(1_000)]))
+
+    assert len(await tracer.measured()) == 1_000
+
+
 async def test_without_a_supervisor_it_ends_itself(clock: ManualClock) -> None:
     ended = asyncio.Event()
     tracer = Tracer(ended.set, clock)
@@ -270,6 +278,20 @@ async def test_a_budget_that_runs_out_is_told_in_log_and_metrics(
     ]
     (told,) = (await tracer.metrics())["budgets"]
     assert (told["spent_usd"], told["used_01"], told["alert_01"], told["refused"]) == (0.85, 0.85, 0.8, 0)
+
+
+async def test_a_budget_that_is_too_small_for_a_request_is_not_called_spent(
+    clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    tracer = Tracer(never_ends, clock, budgets_usd={"key:ann": 1.0}, budget_alerts_01=[0.8, 1.0])
+    refused = replace(request("r1", outcome="insufficient_quota"), key_name="ann", finished_at_s=clock.wall_s())
+    await tracer.record(batch_of([refused]))
+
+    await tracer.lend("one", {})
+
+    assert [record.message for record in caplog.records] == [
+        "the budget 'key:ann' no longer covers every request: 0 of 1 USD are spent today"
+    ]
 
 
 async def test_the_report_tells_what_caches_have_saved(tracer: Tracer) -> None:
