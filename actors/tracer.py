@@ -26,7 +26,6 @@ from actors.tracing.metrics import metrics
 from actors.tracing.outlooks import Outlooks
 from actors.tracing.quality_book import QualityBook, Scored
 from actors.tracing.recorder import Operations
-from actors.tracing.records import SpanRecord
 from actors.tracing.report import REQUEST, Background, backend_key, performance_report
 from actors.tracing.request_log import RequestLog
 from actors.tracing.slowest import Slowest
@@ -149,7 +148,7 @@ class Tracer:
         self._archive.commit([], {}, sent, counted=self._sums.written(operations.tallies))
         self._aggregates.merge(operations.tallies)
         for span in operations.slowest:
-            told = _span_summary(span)
+            told = span.as_json()
             self._slow_operations.note(_operation_of(told), told)
 
     async def report(self, recent: int = RECENT_SHOWN) -> JsonObject:
@@ -326,19 +325,6 @@ def _summary(request: DecisionRecord) -> JsonObject:
         "duration_ms": round(request.latency_ms, 3),
         "attempts": len(request.attempts),
         "finished_at_s": round(request.finished_at_s, 3),
-    }
-
-
-def _span_summary(span: SpanRecord) -> JsonObject:
-    return {
-        "request_id": span.request_id,
-        "component": span.component,
-        "operation": span.operation,
-        "backend": span.backend,
-        "outcome": span.outcome,
-        "duration_ms": round(span.duration_ms, 3),
-        "finished_at_s": round(span.ended_at_s, 3),
-        "metadata": dict(span.metadata),
     }
 
 

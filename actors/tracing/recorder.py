@@ -11,7 +11,7 @@ from actors.protocol.messages import AttemptOutcome, JsonObject
 from actors.tracing.aggregates import Aggregates, Key, Tally
 from actors.tracing.records import SpanRecord
 from actors.tracing.report import Background, performance_report
-from actors.tracing.slowest import SLOWEST_KEPT
+from actors.tracing.slowest import SLOWEST_KEPT, Slowest
 
 FOLD_AT: Final = 256
 
@@ -47,6 +47,7 @@ class PerformanceTracer:
         self._whole = Aggregates(clock, windowed=False)
         self._untold = Aggregates(clock, windowed=False)
         self._slowest: dict[Key, SpanRecord] = {}
+        self._slowest_ever = Slowest()
         self._name = secrets.token_hex(8)
         self._told = 0
         self._started_at_s = clock.wall_s()
@@ -86,8 +87,12 @@ class PerformanceTracer:
     def get_report(self) -> JsonObject:
         """The performance report of this process alone."""
         self._fold()
-        uptime_s = self.clock.monotonic_s() - self._born_s
-        return performance_report(self._whole, Background(self._started_at_s, uptime_s), windows=False)
+        background = Background(
+            started_at_s=self._started_at_s,
+            uptime_s=self.clock.monotonic_s() - self._born_s,
+            slowest_operations=self._slowest_ever.report(),
+        )
+        return performance_report(self._whole, background, windows=False)
 
     def _fold(self) -> None:
         spans, self._unfolded = self._unfolded, []
@@ -101,6 +106,8 @@ class PerformanceTracer:
             slowest = self._slowest.get(key)
             if slowest is None or span.duration_ms > slowest.duration_ms:
                 self._slowest[key] = span
+                if self._slowest_ever.takes(span.duration_ms):
+                    self._slowest_ever.note(key, span.as_json())
         self._whole.merge(tallies)
         self._untold.merge(tallies)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol
 
-from actors.protocol.messages import AttemptOutcome
+from actors.protocol.messages import AttemptOutcome, JsonObject
 
 MetadataValue = str | int | float | bool
 NO_METADATA: Mapping[str, MetadataValue] = {}
@@ -30,6 +30,19 @@ class SpanRecord:
     request_id: str | None = None
     first_item_ms: float | None = None
     metadata: Mapping[str, MetadataValue] = field(default_factory=lambda: NO_METADATA)
+
+    def as_json(self) -> JsonObject:
+        """For reports, in which nobody asks for its ids."""
+        return {
+            "request_id": self.request_id,
+            "component": self.component,
+            "operation": self.operation,
+            "backend": self.backend,
+            "outcome": self.outcome,
+            "duration_ms": round(self.duration_ms, 3),
+            "finished_at_s": round(self.ended_at_s, 3),
+            "metadata": dict(self.metadata),
+        }
 
 
 class Span(Protocol):

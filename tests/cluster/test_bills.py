@@ -4,6 +4,7 @@ import math
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -30,16 +31,22 @@ def told_usd(replies: list[httpx.Response]) -> list[float]:
     return [reply.json()["troupe"]["cost_usd"] for reply in replies]
 
 
+def told_by(gateway: RunningGateway, path: str) -> Any:
+    """What the tracer tells there, as soon as it does: just after a kill it may not answer in time."""
+    wait_until(lambda: gateway.http.get(path).status_code == 200, 10)
+    return gateway.http.get(path).raise_for_status().json()
+
+
 def billed(gateway: RunningGateway, model: str) -> tuple[int, float]:
     """How many requests to a model the gateway has on its bill, and what they have cost."""
-    rows = gateway.http.get("/api/usage").raise_for_status().json()["models"]
+    rows = told_by(gateway, "/api/usage")["models"]
     row = next(row for row in rows if row["model"] == model)
     return row["requests"], row["cost_usd"]
 
 
 def expect_reported(gateway: RunningGateway, requests: int, cost_usd: float) -> None:
     """Fails unless the performance report speaks of so many requests and of what they have cost."""
-    told = gateway.http.get("/api/performance-report").raise_for_status().json()["requests"]
+    told = told_by(gateway, "/api/performance-report")["requests"]
     for figures in (told, told["windows"]["1h"]):  # the windows outlive their process as well
         assert figures["count"] == requests
         assert figures["cost_usd"] == pytest.approx(cost_usd, abs=1e-6)

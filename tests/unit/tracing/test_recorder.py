@@ -55,7 +55,7 @@ def test_the_report_counts_what_was_told_too() -> None:
     tracer = PerformanceTracer(clock)
     for number in range(FOLD_AT + 9):
         tracer.record(span(number))
-    tracer.record(span(0, "timeout"))
+    tracer.record(span(0, "timeout", duration_ms=9.0))
     tracer.collect()
     clock.advance(5.0)
 
@@ -64,6 +64,7 @@ def test_the_report_counts_what_was_told_too() -> None:
     (operation,) = report["operations"]
     assert (operation["count"], operation["errors"], operation["p50_ms"]) == (FOLD_AT + 10, {"timeout": 1}, 2.0)
     assert report["uptime_s"] == 5.0
+    assert [(slow["operation"], slow["duration_ms"]) for slow in report["slowest_operations"]] == [("choose", 9.0)]
 
 
 def test_a_sink_sees_every_span() -> None:
