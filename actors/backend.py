@@ -15,7 +15,7 @@ from actors.resilience.error_handler import error_aggregator, handle_error
 from actors.routing.book import Book
 from actors.routing.shares import Allowance, Grant, Renewal
 from actors.routing.table import Lease
-from actors.tracing.spans import trace_operations
+from actors.tracing.spans import note_request, trace_operations
 
 log = logging.getLogger("troupe.backend")
 
@@ -62,12 +62,14 @@ class Backend:
 
     async def complete(self, call: Call) -> Completion:
         """The whole answer. Raises `BackendError`s."""
+        note_request(call.request_id)
         provider = await self._ready_provider(call)
         with self._counted():
             return await provider.complete(call)
 
     async def stream(self, call: Call) -> AsyncIterator[list[Chunk]]:
         """The answer's chunks in order, in batches of what arrived within `COALESCE_S`. Raises `BackendError`s."""
+        note_request(call.request_id)
         provider = await self._ready_provider(call)
         with self._counted():
             async with contextlib.aclosing(coalesced(provider.stream(call), COALESCE_S)) as batches:

@@ -7,6 +7,8 @@ from typing import Final
 
 import orjson
 
+from actors.tracing.spans import current_request_id
+
 LEVEL_VARIABLE: Final = "TROUPE_LOG"
 
 
@@ -27,7 +29,7 @@ class JsonLines(logging.Formatter):
             "process": self._process,
             "message": record.getMessage(),
         }
-        if (request_id := getattr(record, "request_id", None)) is not None:
+        if request_id := getattr(record, "request_id", None) or current_request_id():
             line["request_id"] = request_id
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)

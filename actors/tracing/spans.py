@@ -146,6 +146,19 @@ _NO_SPAN: Final = _NoSpan()
 _current: ContextVar[_OpenSpan | None] = ContextVar("troupe_span", default=None)
 
 
+def note_request(request_id: str) -> None:
+    """Says for which request the work of the span is done that is open here, if one is."""
+    span = _current.get()
+    if span is not None:
+        span.request_id = request_id
+
+
+def current_request_id() -> str | None:
+    """The request for which work is done here, as far as a span knows it."""
+    span = _current.get()
+    return None if span is None else span.request_id
+
+
 class TracedSection:
     """A section of code without `await`, not nested in itself, that is measured for a third of a span's cost.
 

@@ -5,6 +5,7 @@ from types import TracebackType
 from typing import Any
 
 from actors.edge.log_lines import JsonLines
+from actors.tracing.spans import trace_block
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
@@ -31,6 +32,11 @@ def test_a_message_is_one_line_that_says_when_where_and_how_bad() -> None:
 
 def test_a_message_about_a_request_has_its_id() -> None:
     assert line_of("it failed", request_id="req_1")["request_id"] == "req_1"
+
+
+def test_so_has_a_message_out_of_work_for_a_request() -> None:
+    with trace_block("backend", "call", request_id="req_1"):
+        assert line_of("it failed")["request_id"] == "req_1"
 
 
 def test_an_error_is_told_with_its_traceback_in_the_same_line() -> None:

@@ -12,6 +12,8 @@ from actors.tracing.aggregates import Key
 from actors.tracing.records import SpanRecord
 from actors.tracing.spans import (
     TracedSection,
+    current_request_id,
+    note_request,
     performance_tracer,
     trace_block,
     trace_block_async,
@@ -201,6 +203,17 @@ def test_a_section_is_counted_with_its_outcome_and_only_while_tracing_is_on(span
     assert told is not None
     assert (told.tallies[key].count, told.tallies[key].errors) == (2, {"timeout": 1})
     assert spans == []
+
+
+async def test_work_that_learns_for_which_request_it_is_done_says_so(spans: list[SpanRecord]) -> None:
+    note_request("nobody's")
+    with trace_block("backend", "complete"):
+        note_request("req_1")
+        await ask()
+        assert current_request_id() == "req_1"
+
+    assert [(span.operation, span.request_id) for span in spans] == [("ask", "req_1"), ("complete", "req_1")]
+    assert current_request_id() is None
 
 
 def test_notes_are_bounded(spans: list[SpanRecord]) -> None:
