@@ -145,7 +145,7 @@ class Orchestrator:
         sent = Sent()
         backend = opened.backend
         going: Opened | None = opened
-        with self._ending_recorded(request, scene, opened.backend):
+        with self._ending_recorded(request, scene, opened.backend, overhead_ms):
             while going is not None:
                 backend, current, going = going.backend, going, None
                 try:
@@ -209,9 +209,12 @@ class Orchestrator:
 
     # ---- keeping the books ----
 
-    def _ending_recorded(self, request: ChatRequest, scene: Scene, backend: str | None = None) -> "_Ending":
-        """Records a request that ends in an error, or because the caller has left."""
-        return _Ending(partial(self._finish, request, scene), backend)
+    def _ending_recorded(
+        self, request: ChatRequest, scene: Scene, backend: str | None = None, overhead_ms: float | None = None
+    ) -> "_Ending":
+        """Records a request that ends in an error, or because the caller has left. `overhead_ms`: of a stream, what it
+        was when that began; what came after is not ours."""
+        return _Ending(partial(self._finish, request, scene, overhead_ms=overhead_ms), backend)
 
     def _finish(
         self,

@@ -373,6 +373,19 @@ async def test_a_caller_who_leaves_a_stream_stops_the_model() -> None:
     assert theatre.records[0].outcome == "cancelled"
 
 
+async def test_the_time_of_a_stream_that_was_left_is_the_models_and_not_ours() -> None:
+    theatre = Theatre({"a": {"reply": "one two three four", "tokens_per_s": 20}})
+    reply = await theatre.orchestrator.open_stream(request("a", stream=True), theatre.table)
+
+    async with aclosing(reply.events) as events:
+        for _ in range(3):
+            await anext(events)
+
+    (record,) = theatre.records
+    assert f"{record.overhead_ms:.3f}" == reply.headers["x-troupe-overhead-ms"]
+    assert record.overhead_ms < record.latency_ms / 2
+
+
 async def test_a_caller_who_leaves_an_ensemble_stops_all_members() -> None:
     theatre = Theatre({"a": HANGS, "b": HANGS, "c": HANGS}, PANEL)
     asking = asyncio.create_task(theatre.ask("panel"))
