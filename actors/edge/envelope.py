@@ -2,7 +2,15 @@
 
 import math
 
-from actors.protocol.errors import LLMError, OptimizerError, Overloaded, SupervisorError, TracerError, Unauthenticated
+from actors.protocol.errors import (
+    LLMError,
+    OptimizerError,
+    Overloaded,
+    QuotaExceeded,
+    SupervisorError,
+    TracerError,
+    Unauthenticated,
+)
 from actors.protocol.messages import JsonObject
 
 LONGEST_RETRY_AFTER_S = 86_400.0  # an upstream's wish is passed on, but not as far as next year
@@ -25,13 +33,18 @@ def http_status(error: LLMError) -> int:
 
 def error_headers(error: LLMError) -> list[Header]:
     """What tells a client whether, when and how to try again: `x-should-retry`, `retry-after`, `www-authenticate`."""
-    headers = [(b"x-should-retry", b"true" if isinstance(error, UNTRIED) else b"false")]
+    headers = [(b"x-should-retry", b"true" if _is_worth_another_try(error) else b"false")]
     if error.retry_after_s is not None:
         wait_s = math.ceil(max(0.0, min(LONGEST_RETRY_AFTER_S, error.retry_after_s)))
         headers.append((b"retry-after", b"%d" % wait_s))
     if isinstance(error, Unauthenticated):
         headers.append((b"www-authenticate", b"Bearer"))
     return headers
+
+
+def _is_worth_another_try(error: LLMError) -> bool:
+    # A budget that is only set aside for others may be free in a moment; one that is spent says no time.
+    return isinstance(error, UNTRIED) or (isinstance(error, QuotaExceeded) and error.retry_after_s is not None)
 
 
 def internal_error(request_id: str) -> LLMError:

@@ -42,6 +42,7 @@ class Purse:
         self._held_usd: Mapping[str, float] | None = None
         self._renewed_s = clock.monotonic_s()
         self._spent_usd = dict.fromkeys(budgets, 0.0)  # since what is held was lent
+        self._reserved_usd = dict.fromkeys(budgets, 0.0)
         self._reserved: dict[str, tuple[tuple[str, ...], float]] = {}  # by request
 
     @trace_performance("budgets")
@@ -59,17 +60,23 @@ class Purse:
             self._on_refused(refused(request, refusal, self._clock))
             raise refusal
         self._reserved[request.request_id] = (names, expected_usd)
+        for name in names:
+            self._reserved_usd[name] += expected_usd
 
     def settle(self, record: DecisionRecord) -> None:
         """Takes what a finished request has cost from what is held."""
-        self._reserved.pop(record.request_id, None)
+        self.release(record.request_id)
         self._expectation.learn(record)
         for name in self._concerned(record.key_name, record.model):
             self._spent_usd[name] += record.cost_usd or 0.0
 
     def release(self, request_id: str) -> None:
-        """Gives back what was set aside for a request that was never played. Safe to call for any other."""
-        self._reserved.pop(request_id, None)
+        """Gives back what was set aside for a request. Safe to call again, and for any other."""
+        names, amount_usd = self._reserved.pop(request_id, ((), 0.0))
+        for name in names:
+            self._reserved_usd[name] -= amount_usd
+        if names and not self._reserved:
+            self._reserved_usd = dict.fromkeys(self._budgets, 0.0)  # and no rounding error is left
 
     @trace_performance("budgets")
     async def renew(self, renew: Renew, flush: Flush) -> None:
@@ -96,17 +103,21 @@ class Purse:
         held_usd = self._held_usd
         if held_usd is None or self._clock.monotonic_s() - self._renewed_s > USELESS_AFTER_S:
             return Overloaded("What is left of the budget is not known at the moment.", retry_after_s=RENEW_EVERY_S)
+        needed_usd = max(expected_usd, 1e-12)
         for name in names:
-            if self._left_usd(name, held_usd) < max(expected_usd, 1e-12):
+            unspent_usd = held_usd.get(name, 0.0) - self._spent_usd[name]
+            owner = name.partition(":")[2]
+            if unspent_usd < needed_usd:
                 return QuotaExceeded(
-                    f"What is left today of the budget of '{name.partition(':')[2]}' does not cover this request; "
+                    f"What is left today of the budget of '{owner}' does not cover this request; "
                     "a new day begins at 00:00 UTC."
                 )
+            if unspent_usd - self._reserved_usd[name] < needed_usd:
+                return QuotaExceeded(
+                    f"What is left today of the budget of '{owner}' is set aside for requests that are running.",
+                    retry_after_s=RENEW_EVERY_S,
+                )
         return None
-
-    def _left_usd(self, name: str, held_usd: Mapping[str, float]) -> float:
-        reserved_usd = sum(amount_usd for names, amount_usd in self._reserved.values() if name in names)
-        return held_usd.get(name, 0.0) - self._spent_usd[name] - reserved_usd
 
     def _concerned(self, key: str | None, model: str) -> Iterable[str]:
         return (name for name in (f"{KEY}{key}", f"{MODEL}{model}") if name in self._budgets)

@@ -5,7 +5,15 @@ import pytest
 
 from actors.edge.envelope import UNTRIED, envelope, error_headers, http_status, internal_error
 from actors.protocol import errors
-from actors.protocol.errors import BackendError, CallerError, LLMError, Overloaded, RateLimited, Unauthenticated
+from actors.protocol.errors import (
+    BackendError,
+    CallerError,
+    LLMError,
+    Overloaded,
+    QuotaExceeded,
+    RateLimited,
+    Unauthenticated,
+)
 
 
 def family(kind: type[LLMError]) -> Iterator[type[LLMError]]:
@@ -43,6 +51,12 @@ def test_every_error_says_whether_to_try_again(kind: type[LLMError]) -> None:
 )
 def test_retry_after_is_in_whole_seconds_rounded_up(retry_after_s: float, header: bytes) -> None:
     assert dict(error_headers(RateLimited("slow", retry_after_s=retry_after_s)))[b"retry-after"] == header
+
+
+def test_a_budget_is_worth_another_try_only_while_it_is_set_aside_for_others() -> None:
+    told = [dict(error_headers(QuotaExceeded("no", retry_after_s=after_s))) for after_s in (1.0, None)]
+
+    assert [headers[b"x-should-retry"] for headers in told] == [b"true", b"false"]
 
 
 def test_no_retry_after_is_made_up() -> None:

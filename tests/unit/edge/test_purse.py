@@ -57,6 +57,30 @@ async def test_racing_requests_cannot_overrun_the_slice() -> None:
     assert "'ann'" in refusal.value.message
 
 
+async def test_who_comes_while_it_is_set_aside_for_others_is_told_to_come_again_and_who_comes_too_late_is_not() -> None:
+    purse, _ = await filled(3.0)
+    purse.reserve(request("r1"), TABLE)
+    with pytest.raises(QuotaExceeded) as soon:
+        purse.reserve(request("r2"), TABLE)
+    purse.settle(record("r1", 2.0))
+    with pytest.raises(QuotaExceeded) as never:
+        purse.reserve(request("r3"), TABLE)
+
+    assert (soon.value.retry_after_s, never.value.retry_after_s) == (1.0, None)
+
+
+async def test_what_is_given_back_twice_is_given_back_once() -> None:
+    purse, _ = await filled(5.0)
+    purse.reserve(request("r1", tokens=3), TABLE)
+    purse.reserve(request("r2"), TABLE)
+
+    purse.release("r2")
+    purse.release("r2")
+
+    with pytest.raises(QuotaExceeded):
+        purse.reserve(request("r3", tokens=3), TABLE)
+
+
 async def test_settling_takes_what_it_really_cost_and_releasing_gives_it_back() -> None:
     purse, _ = await filled(5.0)
     purse.reserve(request("r1"), TABLE)
