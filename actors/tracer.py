@@ -40,6 +40,7 @@ ORPHAN_CHECK_EVERY_S = 5.0
 QUALITY = "quality"
 ALERTS = "alerts"
 SLOWEST = "slowest"
+ERRORS = "errors"
 NO_BUDGETS: Mapping[str, float] = {}
 RECENT_SHOWN = 20
 KEYS_PER_BACKEND = 2  # its calls, and the waits for them
@@ -62,7 +63,7 @@ class Tracer:
     """Receives sums and records of finished requests in batches. No request waits for it, and its memory is bounded.
 
     In its file, `state`, usage, decision records and the report's sums are complete when a batch is acknowledged; the
-    slowest, the quality of answers and the budgets' alerts are saved every `ORPHAN_CHECK_EVERY_S`.
+    slowest, the errors, the quality of answers and the budgets' alerts are saved every `ORPHAN_CHECK_EVERY_S`.
     """
 
     def __init__(
@@ -110,6 +111,8 @@ class Tracer:
             for told in saved["operations"]:
                 self._slow_operations.note(_operation_of(told), told)
         self._errors = ErrorAggregator(clock)
+        if saved := self._archive.saved(ERRORS):
+            self._errors.restore(saved)
         self._dropped = 0
         self._life: asyncio.Task[None] | None = None
 
@@ -262,6 +265,7 @@ class Tracer:
             ALERTS: self._treasury.alerts.saved(),
             QUALITY: {"backends": self._quality.report()},
             SLOWEST: slowest,
+            ERRORS: self._errors.saved(),
         }
         try:
             self._sums.save(self._clock.wall_s(), others)

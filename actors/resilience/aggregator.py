@@ -116,6 +116,27 @@ class ErrorAggregator:
             "recent": list(reversed(self._examples)),
         }
 
+    def saved(self) -> JsonObject:
+        """All of it, for `restore` in the next process."""
+        now_minute = self._minute()
+        counts = [
+            [*key, counts.total, [[now_minute - minute, count] for minute, count in counts.by_minute.items()]]
+            for key, counts in self._counts.items()
+        ]
+        return {"at_s": self._clock.wall_s(), "counts": counts, "examples": list(self._examples)}
+
+    def restore(self, saved: JsonObject) -> None:
+        """Goes on from what was saved, in place of what was counted here."""
+        minutes_since = max(0, round((self._clock.wall_s() - saved["at_s"]) / 60.0))
+        saved_minute = self._minute() - minutes_since
+        self._counts = {
+            ErrorKey(component, code, backend): ErrorCounts(
+                total, {saved_minute - ago: count for ago, count in minutes}
+            )
+            for component, code, backend, total, minutes in saved["counts"]
+        }
+        self._examples.extend(saved["examples"])
+
     def _minute(self) -> int:
         return int(self._clock.monotonic_s() // 60.0)
 

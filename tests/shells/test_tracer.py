@@ -188,14 +188,15 @@ async def test_the_report_of_a_tracer_that_was_killed_is_that_of_the_next(clock:
     await second.stop()
 
 
-async def test_the_slowest_outlive_the_tracer(clock: ManualClock, tmp_path: Path) -> None:
+async def test_the_slowest_and_the_errors_outlive_the_tracer(clock: ManualClock, tmp_path: Path) -> None:
     first = Tracer(never_ends, clock, tmp_path / "traces.db")
-    await first.record(batch_of([request("r1", attempt("a"), latency_ms=900.0)]))
+    await first.record(batch_of([request("r1", attempt("a", "timeout"), latency_ms=900.0)]))
     await first.stop()
 
     second = Tracer(never_ends, clock, tmp_path / "traces.db")
 
     assert [one["request_id"] for one in (await second.report())["slowest"]] == ["r1"]
+    assert [(one["code"], one["count"]) for one in (await second.errors())["errors"]] == [("timeout", 1)]
     await second.stop()
 
 

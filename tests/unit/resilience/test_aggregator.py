@@ -62,3 +62,21 @@ def test_keys_beyond_the_limit_are_counted_together() -> None:
 
     assert aggregator.count(OTHER, OTHER) == 7
     assert aggregator.report()["total"] == MAX_KEYS + 7
+
+
+def test_what_was_saved_goes_on_in_the_next_process() -> None:
+    clock = ManualClock(now_s=50_000.0)
+    before = ErrorAggregator(clock)
+    before.record(BackendUnavailable("down", "b"), "backend", "call")
+    clock.advance(300.0)
+    before.record(BackendUnavailable("down", "b"), "backend", "call")
+    later = ManualClock(now_s=5.0, epoch_s=clock.wall_s() + 415.0)  # 7 minutes later, another monotonic clock
+
+    after = ErrorAggregator(later)
+    after.restore(json.loads(json.dumps(before.saved())))
+    after.record(BackendTimeout("late", "b"), "backend", "call")
+
+    down, late = after.report()["errors"]
+    assert (down["count"], down["windows"]) == (2, {"1m": 0, "10m": 1, "1h": 2})
+    assert (late["count"], late["windows"]["1m"]) == (1, 1)
+    assert [one["code"] for one in after.report()["recent"]] == ["timeout", *["backend_unavailable"] * 2]
