@@ -11,9 +11,12 @@ from typing import TypeVar
 
 from actors.edge.vitals import Vitals
 from actors.ensembling.extraction import final_answer
+from actors.optimizing.agreement import KEPT as VOTES_KEPT
+from actors.optimizing.agreement import Agreements
+from actors.optimizing.drift import since_changes
 from actors.optimizing.journal import OUTCOMES_KEPT, Journal, JournalDamaged, Receipt
 from actors.optimizing.lessons import Lessons, ballots_written, trust_json
-from actors.optimizing.rating import LATEST, rated, ratings_json
+from actors.optimizing.rating import LATEST, Verdict, rated, ratings_json
 from actors.optimizing.weights import EqualWeights, WeightPolicy
 from actors.protocol.clock import SYSTEM_CLOCK, Clock
 from actors.protocol.errors import LLMError, NotFound, OptimizerError, Overloaded, Unprocessable
@@ -80,6 +83,7 @@ class Optimizer:
         self._known: dict[str, None] = {}  # in the order of recording; what the journal evicts is forgotten here, too
         self._task_types = {UNKNOWN_TASK}
         self._lessons = Lessons(final_answer)
+        self._agreements = Agreements()
         self._awaited: dict[str, Awaited] = {}
         self._jobs: list[Job] = []
         self._work = asyncio.Event()
@@ -139,7 +143,7 @@ class Optimizer:
             return {}
         if self._ratings is None:
             judged = self._judged
-            found = await self._in_thread(self._read_ratings)
+            found = await self._in_thread(self._read_ratings, self._agreements.newest_first())
             if judged != self._judged:
                 return found  # and read again when next asked for
             self._ratings = found
@@ -204,6 +208,9 @@ class Optimizer:
 
     def _learn_of(self, outcomes: Sequence[DecisionRecord]) -> None:
         self._lessons.note(outcomes)
+        if self._agreements.note(outcomes):
+            self._judged += 1
+            self._ratings = None
         for outcome in outcomes:
             self._known[outcome.request_id] = None
             self._task_types.add(outcome.task_type)
@@ -294,6 +301,7 @@ class Optimizer:
             self._known = dict.fromkeys(journal.request_ids())
             self._task_types = {UNKNOWN_TASK} | {total.task_type for total in journal.totals()}
             self._journal = journal
+            self._agreements.restore(journal.ensembles(VOTES_KEPT))
             self._relearn()
         return self._journal
 
@@ -305,8 +313,8 @@ class Optimizer:
             lessons.judge(feedback, ballots_written(record))
         self._lessons = lessons
 
-    def _read_ratings(self) -> Mapping[str, Mapping[str, Rating]]:
-        return rated(self._opened().verdicts(LATEST))
+    def _read_ratings(self, agreements: Sequence[Verdict]) -> Mapping[str, Mapping[str, Rating]]:
+        return rated(since_changes(self._opened().verdicts(LATEST))[0], agreements)
 
     def _close(self) -> None:
         if self._journal is not None:
@@ -316,10 +324,12 @@ class Optimizer:
     def _read_report(self) -> JsonObject:
         journal = self._opened()
         counts, totals = journal.feedback_counts(), journal.totals()
+        changes = since_changes(journal.verdicts(LATEST))[1]
         return {
             "state": str(self._state_path),
             "set_aside": None if journal.set_aside is None else str(journal.set_aside),
             "feedback": {"acknowledged": counts.acknowledged, "in_force": counts.in_force},
+            "changes": [change.as_json() for change in reversed(changes)],
             "outcomes": {
                 "recorded": sum(total.count for total in totals),
                 "arms": [total.as_json() for total in totals],

@@ -139,14 +139,33 @@ class Journal:
             ]
 
     def verdicts(self, most: int) -> list[Verdict]:
-        """The latest judgements in force on an answer's quality, newest first; a score counts before right or wrong."""
+        """The latest judgements in force on an answer's quality, newest first; a score counts before right or wrong.
+
+        What an ensemble answered speaks of the backend whose answer it was, and of the ensemble.
+        """
         with self._translated():
             rows = self._connection.execute(
-                "SELECT task_type, backend, COALESCE(score_01, correct) FROM feedback WHERE replaced = 0"
+                "SELECT task_type, backend, COALESCE(score_01, correct), received_at_s, ensemble FROM feedback"
+                " WHERE replaced = 0"
                 " AND backend != '' AND COALESCE(score_01, correct) IS NOT NULL ORDER BY seq DESC LIMIT ?",
                 (most,),
             )
-            return [Verdict(row[0], row[1], float(row[2])) for row in rows]
+            return [
+                Verdict(task_type, name, float(reward_01), at_s)
+                for task_type, backend, reward_01, at_s, ensemble in rows
+                for name in (backend, ensemble)
+                if name
+            ]
+
+    def ensembles(self, most: int) -> list[JsonObject]:
+        """The records of the latest outcomes that ensembles came to, oldest first."""
+        with self._translated():
+            rows = self._connection.execute(
+                "SELECT record FROM outcomes WHERE json_extract(record, '$.ensemble') IS NOT NULL"
+                " ORDER BY seq DESC LIMIT ?",
+                (most,),
+            ).fetchall()
+        return [orjson.loads(row[0]) for row in reversed(rows)]
 
     def totals(self) -> list[OutcomeTotal]:
         """Sums per arm, in alphabetical order."""
@@ -184,11 +203,14 @@ class Journal:
         )
 
     def _add_feedback(self, feedback: Feedback) -> Receipt:
-        arm = self._connection.execute(
-            "SELECT task_type, backend, strategy, pattern FROM outcomes WHERE request_id = ?", (feedback.request_id,)
+        found = self._connection.execute(
+            "SELECT task_type, backend, strategy, pattern, COALESCE(json_extract(record, '$.ensemble.model'), '')"
+            " FROM outcomes WHERE request_id = ?",
+            (feedback.request_id,),
         ).fetchone()
-        if arm is None:
+        if found is None:
             return "unknown_request"
+        arm: _Arm = found[:4]
         earlier = self._in_force(feedback.request_id)
         if earlier == feedback:
             return "repeated"
@@ -199,7 +221,7 @@ class Journal:
             self._judge(arm, earlier, -1)
         self._connection.execute(
             "INSERT INTO feedback (request_id, received_at_s, correct, score_01, preferred, gold, comment, task_type,"
-            " backend, strategy, pattern) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " backend, strategy, pattern, ensemble) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 feedback.request_id,
                 self._clock.wall_s(),
@@ -208,7 +230,7 @@ class Journal:
                 feedback.preferred,
                 feedback.gold,
                 feedback.comment,
-                *arm,
+                *found,
             ),
         )
         self._judge(arm, feedback, +1)

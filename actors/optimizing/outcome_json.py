@@ -35,6 +35,7 @@ def _ensemble_as_json(report: EnsembleReport) -> JsonObject:
     """How the members voted, without what they said: `group` numbers the distinct answers, `None` for no vote."""
     groups: dict[str, int] = {}
     return {
+        "model": report.model,
         "merge": report.merge,
         "winner": report.winner,
         "confidence_01": report.confidence_01,

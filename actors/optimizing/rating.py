@@ -12,27 +12,47 @@ HALF_LIFE: Final = 500.0  # judgements after which one counts half
 PRIOR: Final = 2.0  # judgements' worth of belief in a quality of 0.5
 
 
+AGREEMENT_COUNTS: Final = 0.1  # of a judgement
+AGREEMENT_MOST: Final = 10.0  # judgements' worth
+
+
 class Verdict(NamedTuple):
-    """One judgement in force. `reward_01`: higher is better."""
+    """One judgement in force, on a backend's answer or an ensemble's. `reward_01`: higher is better. `at_s`: when it
+    came, in seconds since 1970."""
 
     task_type: str
     backend: str
     reward_01: float
+    at_s: float = 0.0
 
 
-def rated(verdicts: Iterable[Verdict]) -> dict[str, dict[str, Rating]]:
-    """Per type of task, and for `ANY_TASK`, a rating for each backend that was judged. The newest comes first."""
+def rated(verdicts: Iterable[Verdict], agreements: Iterable[Verdict] = ()) -> dict[str, dict[str, Rating]]:
+    """Per type of task, and for `ANY_TASK`, a rating for each backend that was judged. The newest comes first.
+
+    `agreements`: what ensembles taught of their members; ten of them count as one judgement, and all of them together
+    as ten at most.
+    """
+    sums = _sums(verdicts)
+    for arm, (agreed, votes) in _sums(agreements).items():
+        good, all_ = sums.get(arm, (0.0, 0.0))
+        worth = min(AGREEMENT_MOST, AGREEMENT_COUNTS * votes)
+        sums[arm] = good + worth * agreed / votes, all_ + worth
+    found: dict[str, dict[str, Rating]] = {}
+    for (task, backend), (good, all_) in sorted(sums.items()):
+        quality_01 = (good + PRIOR * UNRATED.quality_01) / (all_ + PRIOR)
+        found.setdefault(task, {})[backend] = Rating(quality_01, all_)
+    return found
+
+
+def _sums(verdicts: Iterable[Verdict]) -> dict[tuple[str, str], tuple[float, float]]:
+    """Per type of task and backend the rewards and how many there were, old ones counting less."""
     sums: dict[tuple[str, str], tuple[float, float]] = {}
     for age, verdict in enumerate(verdicts):
         counts = 0.5 ** (age / HALF_LIFE)
         for task in (verdict.task_type, ANY_TASK):
             good, all_ = sums.get((task, verdict.backend), (0.0, 0.0))
             sums[task, verdict.backend] = good + counts * verdict.reward_01, all_ + counts
-    found: dict[str, dict[str, Rating]] = {}
-    for (task, backend), (good, all_) in sorted(sums.items()):
-        quality_01 = (good + PRIOR * UNRATED.quality_01) / (all_ + PRIOR)
-        found.setdefault(task, {})[backend] = Rating(quality_01, all_)
-    return found
+    return sums
 
 
 def ratings_json(ratings: Mapping[str, Mapping[str, Rating]]) -> JsonObject:

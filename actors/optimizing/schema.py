@@ -54,6 +54,7 @@ MIGRATIONS: Final[Sequence[Sequence[str]]] = (
         )""",
         "CREATE UNIQUE INDEX feedback_in_force ON feedback (request_id) WHERE replaced = 0",
     ),
+    ("ALTER TABLE feedback ADD COLUMN ensemble TEXT NOT NULL DEFAULT ''",),  # which one merged the answer, if any
 )
 
 CORRUPT: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})

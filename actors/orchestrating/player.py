@@ -190,7 +190,7 @@ class Player:
             step = panel.step()
         if not isinstance(step, Done | Failed):
             raise AssertionError("A panel whose members have all been heard has ended.")
-        scene.report = step.report
+        scene.report = replace(step.report, model=model.name)
         if isinstance(step, Failed):
             return _failure_of(model, step, self._ms_since(started_s))
         scene.answers = panel.answers

@@ -58,6 +58,7 @@ class Relay:
             answered=self.answered,
             quorum=n,
             merge="pipeline",
+            model=self.model.name,
             winner=None if final is None else final.backend,
             confidence_01=None,
             support_01=None,

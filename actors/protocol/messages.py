@@ -192,7 +192,7 @@ class EnsembleReport(Sendable):
     """How the answers of an ensemble became one: the `ensemble` object of the reply.
 
     `streamed`: whose answer the caller got before the vote; `attested`: whether the vote came to the same, `None` where
-    it came to nothing.
+    it came to nothing. `model`: the ensemble itself.
     """
 
     asked: int
@@ -209,6 +209,7 @@ class EnsembleReport(Sendable):
     reasons: Sequence[str] = ()
     streamed: str | None = None
     attested: bool | None = None
+    model: str | None = None
 
     def as_json(self) -> JsonObject:
         told: JsonObject = {

@@ -208,9 +208,10 @@ def _clearly_worse(members: Sequence[str], table: RoutingTable) -> frozenset[str
 
 
 def _rating(name: str, table: RoutingTable, task_type: str) -> Rating:
-    """A backend's own rating; of a model, that of the best backend behind it."""
-    leaves = (name,) if name in table.backends else table.leaves(name)
-    ratings = (rating_for(task_type, leaf, table.ratings) for leaf in leaves)
+    """A backend's own rating, or an ensemble's; of a model of which nothing is known, that of the best behind it."""
+    if name in table.backends or name in table.ratings.get(ANY_TASK, ()):
+        return rating_for(task_type, name, table.ratings)
+    ratings = (rating_for(task_type, leaf, table.ratings) for leaf in table.leaves(name))
     return max(ratings, key=lambda one: one.quality_01)
 
 

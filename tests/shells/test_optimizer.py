@@ -13,7 +13,7 @@ from actors.optimizer import Optimizer
 from actors.optimizing.journal import Journal
 from actors.protocol.clock import ManualClock
 from actors.protocol.errors import LLMError, NotFound, OptimizerError, Unprocessable
-from actors.protocol.messages import DecisionRecord, Feedback
+from actors.protocol.messages import DecisionRecord, EnsembleReport, Feedback, Vote
 
 
 def outcome(request_id: str, task_type: str = "math") -> DecisionRecord:
@@ -296,3 +296,49 @@ async def test_an_optimizer_that_shall_not_learn_keeps_feedback_but_publishes_no
     assert (await optimizer.ratings(), await optimizer.trust()) == ({}, {})
     assert await acknowledged(optimizer) == 1
     await optimizer.stop()
+
+
+def merged(request_id: str) -> DecisionRecord:
+    votes = [Vote("a", "42", 1.0), Vote("b", "42", 1.0), Vote("c", "41", 1.0)]
+    report = EnsembleReport(3, 3, 2, "majority_vote", "a", 0.9, 0.7, False, False, votes, model="panel")
+    return replace(outcome(request_id), backend="a", ensemble=report)
+
+
+async def test_a_judgement_on_a_merged_answer_rates_its_backend_and_the_ensemble(optimizer: Optimizer) -> None:
+    await optimizer.record([merged("r1")])
+
+    await optimizer.feedback(Feedback("r1", correct=True))
+
+    found = (await optimizer.ratings())["math"]
+    assert found["panel"].judgements == pytest.approx(1.0, abs=0.01)
+    assert found["panel"].quality_01 > 0.6
+    assert found["a"].judgements > found["panel"].judgements  # it agreed with the answer, too
+
+
+async def test_ensembles_teach_ratings_without_a_judgement_also_over_a_restart(path: Path) -> None:
+    first = Optimizer(path, ["a"], never_ends)
+    await first.start()
+    await first.ratings()
+    await first.record([merged(f"r{n}") for n in range(50)])
+    known = await first.ratings()
+    await first.stop()
+
+    second = Optimizer(path, ["a"], never_ends)
+    await second.start()
+    again = await second.ratings()
+    await second.stop()
+
+    assert known["any"]["a"].quality_01 > 0.75 > 0.25 > known["any"]["c"].quality_01
+    assert again == known
+
+
+async def test_a_change_for_the_worse_is_reported_and_what_was_before_is_forgotten(optimizer: Optimizer) -> None:
+    await optimizer.record([outcome(f"r{n}") for n in range(80)])
+
+    for n in range(80):
+        await optimizer.feedback(Feedback(f"r{n}", correct=n < 60))
+
+    (change,) = (await optimizer.report())["changes"]
+    assert (change["before_01"], change["after_01"]) == (1.0, 0.0)
+    (rating,) = (await optimizer.ratings())["any"].values()
+    assert rating.quality_01 < 0.1

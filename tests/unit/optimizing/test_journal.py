@@ -269,3 +269,18 @@ def test_a_kill_loses_nothing_that_was_acknowledged(path: Path) -> None:
     assert journal.feedback_counts().acknowledged >= acknowledged
     assert [total.correct for total in journal.totals()] == [journal.feedback_counts().acknowledged]
     journal.close()
+
+
+def test_a_file_of_the_first_version_is_taken_over(path: Path, journal: Journal) -> None:
+    journal.commit([outcome("r1"), outcome("r2")], [Feedback("r1", correct=True)])
+    journal.close()
+    connection = sqlite3.connect(path)
+    connection.execute("ALTER TABLE feedback DROP COLUMN ensemble")
+    connection.execute("PRAGMA user_version = 1")
+    connection.close()
+
+    again = Journal(path, CLOCK)
+    again.commit([], [Feedback("r2", score_01=0.25)])
+
+    assert [(verdict.backend, verdict.reward_01) for verdict in again.verdicts(10)] == [("a", 0.25), ("a", 1.0)]
+    again.close()

@@ -197,6 +197,19 @@ def test_learned_prefers_what_its_model_or_a_request_prefers() -> None:
     assert order(replace(model, prefer=FOR_QUALITY), known, view()) == ["dear", "cheap"]
 
 
+def test_learned_weighs_an_ensemble_by_its_own_rating_against_a_single_backend() -> None:
+    both = ModelRecord("both", "ensemble", ("a", "b"))
+    known = rated(0.0, a=0.7, b=0.6)
+    model = replace(known.models["m"], members=("a", "both"))
+    known = replace(known, models={"m": model, "both": both})
+
+    def with_ensemble(quality_01: float) -> RoutingTable:
+        return replace(known, ratings={"any": {**known.ratings["any"], "both": Rating(quality_01, 50.0)}})
+
+    assert ordered(with_ensemble(0.9)) == ["both", "a"]
+    assert ordered(with_ensemble(0.5)) == ["a", "both"]
+
+
 def test_learned_keeps_the_given_order_among_those_that_nobody_judged() -> None:
     both = table("learned", a=backend("a"), b=backend("b"))
     unexplored = replace(both.models["m"], explore_share_01=0.0)
