@@ -95,7 +95,7 @@ def errors_table(errors: JsonObject) -> Table:
 
 
 def optimizer_tables(told: JsonObject) -> list[Table]:
-    """Ratings by type of task with their 95 % intervals, and the outcomes of each way to answer."""
+    """Ratings by type of task with their 95 % intervals, what changed (UTC), and the outcomes of each way to answer."""
     ratings = _table("Ratings", "task", "backend", "quality", "from", "to", "judgements")
     for task, backends in told["learned"]["ratings"].items():
         for backend, one in backends.items():
@@ -105,7 +105,12 @@ def optimizer_tables(told: JsonObject) -> list[Table]:
     for arm in told["outcomes"]["arms"]:
         keys = ("task_type", "backend", "strategy", "pattern", "count", "ok", "correct", "incorrect")
         arms.add_row(*(_text(arm[key]) for key in keys))
-    return [ratings, arms]
+    changes = _table("Changes", "when", "backend", "mean before", "since then", "noticed after")
+    for change in told["changes"]:
+        when = datetime.fromtimestamp(change["at_s"], UTC).strftime("%Y-%m-%d %H:%M")
+        means = (f"{change[key]:.3f}" for key in ("before_01", "after_01"))
+        changes.add_row(when, change["backend"], *means, f"{change['judgements']} judgements")
+    return [ratings, *([changes] if changes.row_count else []), arms]
 
 
 def usage_tables(usage: JsonObject) -> list[Table]:

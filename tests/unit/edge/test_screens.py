@@ -86,9 +86,18 @@ def test_a_report_of_nothing_shows_that_there_was_nothing() -> None:
     assert "Slowest" not in text
 
 
+def test_a_change_is_shown_with_its_time_and_both_means() -> None:
+    change = {"backend": "large", "at_s": 86_400.0, "before_01": 0.9, "after_01": 0.25, "judgements": 15}
+
+    _, changes, _ = optimizer_tables({"learned": {"ratings": {}}, "outcomes": {"arms": []}, "changes": [change]})
+
+    (row,) = zip(*[column.cells for column in changes.columns], strict=True)
+    assert row == ("1970-01-02 00:00", "large", "0.900", "0.250", "15 judgements")
+
+
 def test_ratings_are_shown_with_their_interval() -> None:
     rating = {"quality_01": 0.75, "low_01": 0.5, "high_01": 0.9, "judgements": 12.4}
-    told = {"learned": {"ratings": {"math": {"large": rating}}}, "outcomes": {"arms": []}}
+    told = {"learned": {"ratings": {"math": {"large": rating}}}, "outcomes": {"arms": []}, "changes": []}
 
     ratings, _ = optimizer_tables(told)
 
