@@ -3,6 +3,7 @@
 Each command imports what it needs when it runs: Ray takes a second to import, and reads its settings while it does.
 """
 
+import json
 import logging
 import os
 import sys
@@ -22,6 +23,8 @@ app = typer.Typer(
 )
 models_app = typer.Typer(help="Local models: what the catalogue has, and fetching it.", invoke_without_command=True)
 app.add_typer(models_app, name="models")
+optimizer_app = typer.Typer(help="What was learned: shows it, writes it to a file, takes it over, forgets it.")
+app.add_typer(optimizer_app, name="optimizer", invoke_without_command=True)
 
 ConfigPath = Annotated[Path, typer.Option("--config", "-c", help="The gateway's configuration (YAML).")]
 Url = Annotated[str, typer.Option("--url", help="A running gateway.", envvar="TROUPE_URL")]
@@ -136,9 +139,11 @@ def report(
         stdout.print(*report_tables(told), errors_table(failed), sep="\n")
 
 
-@app.command()
-def optimizer(url: Url = DEFAULT_URL, api_key: Key = None, as_json: AsJson = False) -> None:
+@optimizer_app.callback()
+def optimizer(context: typer.Context, url: Url = DEFAULT_URL, api_key: Key = None, as_json: AsJson = False) -> None:
     """What feedback has taught about each backend, and how much was recorded."""
+    if context.invoked_subcommand is not None:
+        return
     from actors.edge.http_client import GatewayClient
     from actors.edge.screens import optimizer_tables
 
@@ -148,6 +153,46 @@ def optimizer(url: Url = DEFAULT_URL, api_key: Key = None, as_json: AsJson = Fal
         stdout.print_json(data=told)
     else:
         stdout.print(*optimizer_tables(told), sep="\n")
+
+
+@optimizer_app.command("export")
+def export_learning(file: Path, url: Url = DEFAULT_URL, api_key: Key = None) -> None:
+    """Writes the latest 10,000 judgements to a file."""
+    from actors.edge.http_client import GatewayClient
+
+    with GatewayClient(url, api_key) as gateway:
+        told = gateway.get("/api/optimizer/export")
+    file.write_text(json.dumps(told), "utf-8")
+    print(f"{len(told['judgements'])} judgements written to {file}")
+
+
+@optimizer_app.command("import")
+def import_learning(file: Path, url: Url = DEFAULT_URL, api_key: Key = None) -> None:
+    """Takes exported judgements over; those that are here already are passed over."""
+    from actors.edge.http_client import GatewayClient
+
+    try:
+        judgements = json.loads(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(f"{file} cannot be read as JSON: {type(error).__name__}") from None
+    with GatewayClient(url, api_key) as gateway:
+        print(f"{gateway.post('/api/optimizer/import', judgements)['imported']} judgements taken over")
+
+
+@optimizer_app.command("reset")
+def reset_learning(
+    url: Url = DEFAULT_URL,
+    api_key: Key = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Without asking.")] = False,
+) -> None:
+    """Forgets all that was learned, for good."""
+    from actors.edge.http_client import GatewayClient
+
+    if not yes:
+        typer.confirm("Forget all that was learned, for good?", abort=True)
+    with GatewayClient(url, api_key) as gateway:
+        gateway.post("/api/optimizer/reset", {})
+    print("all that was learned is forgotten")
 
 
 @app.command()

@@ -23,6 +23,7 @@ from actors.protocol.clock import SYSTEM_CLOCK, Clock
 from actors.protocol.columns import Written
 from actors.protocol.errors import LLMError, Overloaded, SupervisorError
 from actors.protocol.messages import ActorStatus, CompanyStatus, DecisionRecord, Feedback, JsonObject, Outcome, Pulse
+from actors.protocol.ratings import Verdict
 from actors.protocol.streams import Closeable, HandedOn
 from actors.routing.table import BackendRecord, RoutingTable
 from actors.tracing.spans import trace_operations
@@ -51,6 +52,9 @@ class Links(Protocol):
     async def trace(self, batch: Batch) -> None: ...
     async def feedback(self, feedback: Feedback) -> JsonObject: ...
     async def optimizer_report(self) -> JsonObject: ...
+    async def export_learning(self) -> JsonObject: ...
+    async def import_learning(self, judgements: Sequence[Verdict]) -> int: ...
+    async def reset_learning(self) -> None: ...
     async def errors(self) -> JsonObject: ...
     async def performance_report(self, recent: int) -> JsonObject: ...
     async def usage(self, day: str | None) -> JsonObject: ...
@@ -257,6 +261,20 @@ class Ensemble:
     async def optimizer_report(self) -> JsonObject:
         """What was learned so far."""
         return await self._links.optimizer_report()
+
+    async def export_learning(self) -> JsonObject:
+        """The judgements in force, as `import_learning` takes them."""
+        return await self._links.export_learning()
+
+    async def import_learning(self, judgements: Sequence[Verdict]) -> JsonObject:
+        """Takes judgements over that were exported."""
+        return {"imported": await self._links.import_learning(judgements)}
+
+    async def reset_learning(self) -> JsonObject:
+        """Forgets all that was learned."""
+        await self._ledger.flush_decisions()  # what happened before shall not be learned from after it
+        await self._links.reset_learning()
+        return {"reset": True}
 
     async def errors(self) -> JsonObject:
         """What failed lately, and how often: by component, code and backend."""

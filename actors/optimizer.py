@@ -16,12 +16,12 @@ from actors.optimizing.agreement import Agreements
 from actors.optimizing.drift import since_changes
 from actors.optimizing.journal import OUTCOMES_KEPT, Journal, JournalDamaged, Receipt
 from actors.optimizing.lessons import Lessons, ballots_written, trust_json
-from actors.optimizing.rating import LATEST, Verdict, rated, ratings_json
+from actors.optimizing.rating import LATEST, rated, ratings_json
 from actors.optimizing.weights import EqualWeights, WeightPolicy
 from actors.protocol.clock import SYSTEM_CLOCK, Clock
 from actors.protocol.errors import LLMError, NotFound, OptimizerError, Overloaded, Unprocessable
 from actors.protocol.messages import DecisionRecord, Feedback, JsonObject, Pulse
-from actors.protocol.ratings import Rating
+from actors.protocol.ratings import Rating, Verdict
 from actors.protocol.tasks import UNKNOWN_TASK
 from actors.protocol.trust import Trust
 from actors.tracing.spans import trace_operations
@@ -155,6 +155,27 @@ class Optimizer:
         learned: JsonObject = {"weights": await self.weights(), "trust": trust_json(self._lessons.trust())}
         learned["ratings"] = ratings_json(await self.ratings())
         return report | {"learned": learned}
+
+    async def export_learning(self) -> JsonObject:
+        """The latest 10,000 judgements in force, oldest first, for `import_learning`. Raises `OptimizerError`."""
+        verdicts = await self._in_thread(lambda: self._opened().verdicts(OUTCOMES_KEPT))
+        return {"judgements": [verdict.as_json() for verdict in reversed(verdicts)]}
+
+    async def import_learning(self, judgements: Sequence[Verdict]) -> int:
+        """Takes judgements over as the newest ones, and returns how many were new. Raises `OptimizerError`."""
+        adopted = await self._in_thread(lambda: self._opened().adopt(judgements))
+        self._judged += 1
+        self._ratings = None
+        return adopted
+
+    async def reset_learning(self) -> None:
+        """Forgets all that was learned; earlier requests are no longer known. Raises `OptimizerError`."""
+        await self._in_thread(lambda: self._opened().forget())
+        self._known.clear()
+        self._task_types = {UNKNOWN_TASK}
+        self._lessons, self._agreements = Lessons(final_answer), Agreements()
+        self._judged += 1
+        self._ratings = None
 
     async def pulse(self) -> Pulse:
         """The answer to a probe: unhealthy, with the reason, while the journal cannot be used."""

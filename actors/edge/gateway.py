@@ -1,7 +1,7 @@
 """What does the HTTP app need of the company behind it?"""
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -9,6 +9,7 @@ from actors.edge.observatory import Observatory
 from actors.protocol.errors import LLMError
 from actors.protocol.messages import DecisionRecord, Feedback, JsonObject
 from actors.protocol.preference import Preference
+from actors.protocol.ratings import Verdict
 from actors.protocol.streams import Closeable
 
 
@@ -115,6 +116,18 @@ class Gateway(Protocol):
 
     async def optimizer_report(self) -> JsonObject:
         """What `/api/optimizer` shows."""
+        ...
+
+    async def export_learning(self) -> JsonObject:
+        """What was judged, for `import_learning`."""
+        ...
+
+    async def import_learning(self, judgements: Sequence[Verdict]) -> JsonObject:
+        """How many of the judgements were new."""
+        ...
+
+    async def reset_learning(self) -> JsonObject:
+        """Forgets all that was learned."""
         ...
 
     async def errors(self) -> JsonObject:

@@ -75,6 +75,9 @@ class HttpApp:
             "/readyz": ("GET", self._readyz),
             "/api/status": ("GET", lambda _: gateway.status()),
             "/api/optimizer": ("GET", lambda _: gateway.optimizer_report()),
+            "/api/optimizer/export": ("GET", lambda _: gateway.export_learning()),
+            "/api/optimizer/import": ("POST", self._import),
+            "/api/optimizer/reset": ("POST", lambda _: gateway.reset_learning()),
             "/api/errors": ("GET", lambda _: gateway.errors()),
             "/api/usage": ("GET", self._usage),
             METRICS: ("GET", self._metrics),
@@ -191,6 +194,10 @@ class HttpApp:
     async def _feedback(self, exchange: Exchange) -> JsonObject:
         body = wire.json_object(await exchange.body(), exchange.headers)
         return await self._gateway.record_feedback(wire.feedback(body))
+
+    async def _import(self, exchange: Exchange) -> JsonObject:
+        body = wire.json_object(await exchange.body(), exchange.headers)
+        return await self._gateway.import_learning(wire.judgements(body))
 
     async def _report(self, exchange: Exchange) -> JsonObject | Page:
         """As a page for whoever asks for one by name, like browsers do; as JSON for everybody else."""

@@ -39,6 +39,14 @@ class GatewayClient:
             raise self._unreachable(error) from None
         return self._checked(reply)
 
+    def post(self, path: str, body: JsonObject) -> JsonObject:
+        """The JSON that comes back."""
+        try:
+            reply = self._http.post(path, json=body)
+        except httpx.HTTPError as error:
+            raise self._unreachable(error) from None
+        return self._checked(reply)
+
     def models(self) -> list[str]:
         """The names that can be asked, models first."""
         return [model["id"] for model in self.get("/v1/models")["data"]]

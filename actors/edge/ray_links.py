@@ -11,6 +11,7 @@ from actors.edge.ray_stage import Stage, raise_root
 from actors.ensembling.quality import Quality
 from actors.protocol.columns import Written
 from actors.protocol.messages import CompanyStatus, Feedback, JsonObject, Pulse, Role
+from actors.protocol.ratings import Verdict
 from actors.routing.shares import Grant, Renewal
 from actors.routing.table import RoutingTable
 from actors.tracing.sums import Batch
@@ -57,6 +58,15 @@ class ReplicaLinks:
 
     async def optimizer_report(self) -> JsonObject:
         return await self._optimizer.report()
+
+    async def export_learning(self) -> JsonObject:
+        return await self._optimizer.export_learning()
+
+    async def import_learning(self, judgements: Sequence[Verdict]) -> int:
+        return await self._optimizer.import_learning(judgements)
+
+    async def reset_learning(self) -> None:
+        await self._optimizer.reset_learning()
 
     async def errors(self) -> JsonObject:
         return await self._tracer.errors()

@@ -23,7 +23,7 @@ from actors.protocol.messages import (
     Pulse,
 )
 from actors.protocol.outlook import Outlook
-from actors.protocol.ratings import Rating
+from actors.protocol.ratings import Rating, Verdict
 from actors.protocol.sending import Packed
 from actors.protocol.trust import Trust
 from actors.routing.shares import Grant, Renewal
@@ -143,6 +143,17 @@ class OptimizerPort(Remote):
     async def report(self) -> JsonObject:
         report: JsonObject = await self.call("report")
         return report
+
+    async def export_learning(self) -> JsonObject:
+        exported: JsonObject = await self.call("export_learning")
+        return exported
+
+    async def import_learning(self, judgements: Sequence[Verdict]) -> int:
+        imported: int = await self.call("import_learning", judgements)
+        return imported
+
+    async def reset_learning(self) -> None:
+        await self.call("reset_learning")
 
 
 class TracerPort(Remote):

@@ -33,6 +33,7 @@ from actors.protocol.clock import SYSTEM_CLOCK, Clock
 from actors.protocol.errors import CallerError, Unprocessable
 from actors.protocol.messages import Feedback, JsonObject
 from actors.protocol.preference import PREFERENCES, Preference
+from actors.protocol.ratings import Verdict
 
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 MAY_BE_SILENT = frozenset({"assistant", "function"})  # an assistant's tool calls come without content
@@ -95,6 +96,14 @@ JUDGEMENTS: Mapping[str, Check] = {
     "gold": text(100_000),
 }
 FEEDBACK: Mapping[str, Check] = {"request_id": label(), **JUDGEMENTS, "comment": text(100_000)}
+
+JUDGEMENT: Mapping[str, Check] = {
+    "task_type": label(),
+    "backend": label(),
+    "reward_01": number(0, 1),
+    "at_s": number(0, 1e12),
+}
+EXPORT: Mapping[str, Check] = {"judgements": list_of(typed_object(), "objects", 0, 10_000)}
 
 
 def json_object(raw: bytes, headers: Mapping[bytes, bytes]) -> JsonObject:
@@ -159,6 +168,20 @@ def feedback(body: JsonObject) -> Feedback:
     if all(body.get(judgement) is None for judgement in JUDGEMENTS):
         raise Unprocessable(f"The feedback judges nothing: give at least one of {_listed(JUDGEMENTS)}.")
     return Feedback(**body)
+
+
+def judgements(body: JsonObject) -> list[Verdict]:
+    """The judgements of an export. Raises `CallerError`."""
+    _check_known(EXPORT, body, closed=True)
+    if body.get("judgements") is None:
+        raise missing("judgements")
+    for place, judgement in enumerate(body["judgements"]):
+        prefix = f"judgements[{place}]."
+        _check_known(JUDGEMENT, judgement, prefix, closed=True)
+        for key in JUDGEMENT:
+            if judgement.get(key) is None:
+                raise missing(prefix + key)
+    return [Verdict(**judgement) for judgement in body["judgements"]]
 
 
 def suggestion(wrong: str, names: Iterable[str]) -> str:

@@ -4,8 +4,8 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
-from actors.optimizing.rating import Verdict
 from actors.protocol.messages import DecisionRecord, JsonObject
+from actors.protocol.ratings import Verdict
 
 KEPT: Final = 5_000  # votes
 PICKED: Final = "best_of_n"

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from actors.optimizing.change_detection import ChangeDetector
-from actors.optimizing.rating import Verdict
 from actors.protocol.messages import JsonObject
+from actors.protocol.ratings import Verdict
 
 BORROWED: Final = 10.0  # judgements on all types of task that count for one of which little is known
 PRIOR: Final = 2.0  # judgements' worth of belief in a quality of 0.5

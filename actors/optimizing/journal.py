@@ -11,15 +11,16 @@ from typing import Final, Literal
 import orjson
 
 from actors.optimizing.outcome_json import outcome_json
-from actors.optimizing.rating import Verdict
 from actors.optimizing.schema import NewerFile, connect, is_corruption, is_sound, migrate, set_aside
 from actors.protocol.clock import SYSTEM_CLOCK, Clock
 from actors.protocol.errors import OptimizerError
 from actors.protocol.messages import DecisionRecord, Feedback, JsonObject
+from actors.protocol.ratings import Verdict
 
 log = logging.getLogger("troupe.journal")
 
 OUTCOMES_KEPT: Final = 10_000
+ADOPTED: Final = "imported"
 
 Receipt = Literal["new", "repeated", "replaced", "unknown_request"]
 """What became of a feedback; `repeated`: it said what was known, `replaced`: it took the place of an earlier one."""
@@ -157,6 +158,28 @@ class Journal:
                 if name
             ]
 
+    def adopt(self, verdicts: Sequence[Verdict]) -> int:
+        """Writes judgements that were exported, oldest first, as the newest ones; returns how many were not here yet.
+
+        They count in ratings, not among acknowledged feedback.
+        """
+        known = set(self.verdicts(self._kept))
+        new = [verdict for verdict in verdicts if verdict not in known]
+        with self._transaction():
+            self._connection.executemany(
+                "INSERT INTO feedback (request_id, received_at_s, score_01, task_type, backend, strategy, pattern)"
+                " VALUES (? || '-' || lower(hex(randomblob(16))), ?, ?, ?, ?, ?, 'plain')",
+                [(ADOPTED, one.at_s, one.reward_01, one.task_type, one.backend, ADOPTED) for one in new],
+            )
+        return len(new)
+
+    def forget(self) -> None:
+        """Takes all judgements out of force and drops outcomes and sums; how much was acknowledged stays known."""
+        with self._transaction():
+            self._connection.execute("UPDATE feedback SET replaced = 1 WHERE replaced = 0")
+            self._connection.execute("DELETE FROM outcomes")
+            self._connection.execute("DELETE FROM totals")
+
     def ensembles(self, most: int) -> list[JsonObject]:
         """The records of the latest outcomes that ensembles came to, oldest first."""
         with self._translated():
@@ -176,7 +199,9 @@ class Journal:
     def feedback_counts(self) -> FeedbackCounts:
         """How much feedback the file holds."""
         with self._translated():
-            row = self._connection.execute("SELECT COUNT(*), COALESCE(SUM(replaced = 0), 0) FROM feedback").fetchone()
+            row = self._connection.execute(
+                "SELECT COUNT(*), COALESCE(SUM(replaced = 0), 0) FROM feedback WHERE strategy != ?", (ADOPTED,)
+            ).fetchone()
         return FeedbackCounts(*row)
 
     # ---- writing ----

@@ -1,10 +1,10 @@
 """How good are each backend's answers, for each type of task, as feedback has it lately?"""
 
 from collections.abc import Iterable, Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
 from actors.protocol.messages import JsonObject
-from actors.protocol.ratings import UNRATED, Rating
+from actors.protocol.ratings import UNRATED, Rating, Verdict
 from actors.protocol.tasks import ANY_TASK
 
 LATEST: Final = 2_000
@@ -14,16 +14,6 @@ PRIOR: Final = 2.0  # judgements' worth of belief in a quality of 0.5
 
 AGREEMENT_COUNTS: Final = 0.1  # of a judgement
 AGREEMENT_MOST: Final = 10.0  # judgements' worth
-
-
-class Verdict(NamedTuple):
-    """One judgement in force, on a backend's answer or an ensemble's. `reward_01`: higher is better. `at_s`: when it
-    came, in seconds since 1970."""
-
-    task_type: str
-    backend: str
-    reward_01: float
-    at_s: float = 0.0
 
 
 def rated(verdicts: Iterable[Verdict], agreements: Iterable[Verdict] = ()) -> dict[str, dict[str, Rating]]:

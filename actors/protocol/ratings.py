@@ -3,8 +3,9 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
+from actors.protocol.messages import JsonObject
 from actors.protocol.sending import Sendable
 from actors.protocol.tasks import ANY_TASK
 
@@ -29,6 +30,19 @@ class Rating(Sendable):
         Source: normal approximation of a beta posterior, https://en.wikipedia.org/wiki/Beta_distribution
         """
         return 1.96 * math.sqrt(self.quality_01 * (1.0 - self.quality_01) / (self.judgements + 3.0))
+
+
+class Verdict(NamedTuple):
+    """One judgement in force, on a backend's answer or an ensemble's. `reward_01`: higher is better. `at_s`: when it
+    came, in seconds since 1970."""
+
+    task_type: str
+    backend: str
+    reward_01: float
+    at_s: float = 0.0
+
+    def as_json(self) -> JsonObject:
+        return self._asdict()
 
 
 UNRATED: Final = Rating(0.5, 0.0)

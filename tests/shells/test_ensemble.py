@@ -29,6 +29,7 @@ from actors.protocol.messages import (
     JsonObject,
     Pulse,
 )
+from actors.protocol.ratings import Verdict
 from actors.providers.scripted import Scripted
 from actors.routing.shares import Grant, Renewal
 from actors.routing.table import BackendRecord, Lease, ModelRecord, Price, RoutingTable
@@ -86,6 +87,14 @@ class FakeLinks:
 
     async def optimizer_report(self) -> JsonObject:
         return {"feedback": {"acknowledged": 0}}
+
+    async def export_learning(self) -> JsonObject:
+        return {"judgements": []}
+
+    async def import_learning(self, judgements: Sequence[Verdict]) -> int:
+        return len(judgements)
+
+    async def reset_learning(self) -> None: ...
 
     async def errors(self) -> JsonObject:
         return {"total": 0, "errors": [], "recent": []}

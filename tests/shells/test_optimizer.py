@@ -14,6 +14,7 @@ from actors.optimizing.journal import Journal
 from actors.protocol.clock import ManualClock
 from actors.protocol.errors import LLMError, NotFound, OptimizerError, Unprocessable
 from actors.protocol.messages import DecisionRecord, EnsembleReport, Feedback, Vote
+from actors.protocol.ratings import Verdict
 
 
 def outcome(request_id: str, task_type: str = "math") -> DecisionRecord:
@@ -342,3 +343,33 @@ async def test_a_change_for_the_worse_is_reported_and_what_was_before_is_forgott
     assert (change["before_01"], change["after_01"]) == (1.0, 0.0)
     (rating,) = (await optimizer.ratings())["any"].values()
     assert rating.quality_01 < 0.1
+
+
+async def test_what_was_learned_is_forgotten_and_taken_over_again(optimizer: Optimizer) -> None:
+    await optimizer.record([outcome("r1"), merged("r2")])
+    await optimizer.feedback(Feedback("r1", correct=True))
+    await optimizer.feedback(Feedback("r2", score_01=0.5))
+    exported = await optimizer.export_learning()
+    judgements = [Verdict(**one) for one in exported["judgements"]]
+
+    await optimizer.reset_learning()
+    empty = await optimizer.ratings()
+    imported = [await optimizer.import_learning(judgements) for _ in range(2)]
+
+    assert [(one.backend, one.reward_01) for one in judgements] == [("a", 1.0), ("panel", 0.5), ("a", 0.5)]
+    assert empty == {}
+    assert imported == [3, 0]
+    assert (await optimizer.ratings())["math"].keys() == {"a", "panel"}
+    assert await acknowledged(optimizer) == 2  # what was imported nobody told us
+
+
+async def test_after_a_reset_feedback_for_earlier_requests_is_not_found(path: Path) -> None:
+    optimizer = Optimizer(path, ["a"], never_ends, patience_s=0.0)
+    await optimizer.start()
+    await optimizer.record([outcome("r1")])
+
+    await optimizer.reset_learning()
+
+    with pytest.raises(NotFound):
+        await optimizer.feedback(Feedback("r1", correct=True))
+    await optimizer.stop()

@@ -11,7 +11,7 @@ from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from actors.cli import app, models_app
+from actors.cli import app, models_app, optimizer_app
 from actors.config import settings
 from actors.config.backends import AnyBackend, PriceConfig, SupportsConfig
 from actors.config.file import check_text
@@ -146,8 +146,9 @@ def test_every_command_is_listed() -> None:
     commands = {
         str(command.name or command.callback.__name__) for command in app.registered_commands if command.callback
     }
-    assert listed == {*commands, "models"}
+    assert listed == {*commands, "models", "optimizer"}
     assert {command.name for command in models_app.registered_commands} == {"list", "pull"}
+    assert {command.name for command in optimizer_app.registered_commands} == {"export", "import", "reset"}
 
 
 def test_every_part_of_the_house_is_drawn() -> None:

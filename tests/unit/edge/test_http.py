@@ -251,6 +251,37 @@ async def test_feedback_reaches_the_gateway() -> None:
     assert gateway.feedback == [Feedback("req_1", score_01=1)]
 
 
+async def test_what_was_learned_can_be_taken_out_forgotten_and_put_back() -> None:
+    http = client(FakeGateway())
+    one = {"task_type": "math", "backend": "a", "reward_01": 1.0, "at_s": 5.0}
+
+    imported = await http.post("/api/optimizer/import", json={"judgements": [one]})
+    exported = await http.get("/api/optimizer/export")
+    await http.post("/api/optimizer/reset")
+
+    assert imported.json() == {"imported": 1}
+    assert exported.json() == {"judgements": [one]}
+    assert (await http.get("/api/optimizer/export")).json() == {"judgements": []}
+    assert (await http.get("/api/optimizer/reset")).status_code == 405
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({}, "judgements"),
+        ({"judgements": [{}]}, "judgements[0].task_type"),
+        ({"judgements": [{"task_type": "math", "backend": "a", "reward_01": 2, "at_s": 0}]}, "judgements[0].reward_01"),
+        ({"judgements": [{"task_typ": "math"}]}, "judgements[0].task_typ"),
+    ],
+)
+async def test_an_import_that_is_no_export_is_refused_by_the_name_of_what_is_wrong(
+    body: dict[str, object], param: str
+) -> None:
+    response = await client(FakeGateway()).post("/api/optimizer/import", json=body)
+
+    assert (response.status_code, response.json()["error"]["param"]) == (400, param)
+
+
 async def test_feedback_that_judges_nothing_is_unprocessable() -> None:
     response = await client(FakeGateway()).post("/v1/feedback", json={"request_id": "req_1"})
 

@@ -5,8 +5,9 @@ import pytest
 
 from actors.optimizing.agreement import Agreements, votes_of, votes_written
 from actors.optimizing.outcome_json import outcome_json
-from actors.optimizing.rating import Verdict, rated
+from actors.optimizing.rating import rated
 from actors.protocol.messages import DecisionRecord, EnsembleReport, Vote
+from actors.protocol.ratings import Verdict
 
 
 def merged(winner: str, *votes: tuple[str, str | None], merge: str = "majority_vote") -> DecisionRecord:

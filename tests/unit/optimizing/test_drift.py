@@ -1,5 +1,5 @@
 from actors.optimizing.drift import since_changes
-from actors.optimizing.rating import Verdict
+from actors.protocol.ratings import Verdict
 
 
 def judged(*rewards_01: float, backend: str = "a", task_type: str = "math") -> list[Verdict]:

@@ -1,6 +1,7 @@
 import pytest
 
-from actors.optimizing.rating import Verdict, rated, ratings_json
+from actors.optimizing.rating import rated, ratings_json
+from actors.protocol.ratings import Verdict
 
 
 def test_a_rating_begins_at_one_half() -> None:
