@@ -18,7 +18,7 @@ log = logging.getLogger("troupe.ledger")
 FLUSH_EVERY_S: Final = 0.1
 UNDER_LOAD_S: Final = 0.5  # telling the tracer costs a millisecond here and several there
 LONGEST_PAUSE_S: Final = 5.0
-FOLD_AT: Final = 128  # records; of more, the first would have left the processor's cache
+FOLD_AT: Final = 384  # so many are still in the cache
 BATCH: Final = 256
 KEPT_FOR_OPTIMIZER: Final = 10_000  # feedback must find its request: only more than this would lose one
 

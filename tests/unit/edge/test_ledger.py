@@ -90,7 +90,7 @@ async def test_a_long_queue_is_sent_in_batches(ledger: Ledger, readers: FakeRead
 
     await flushed(ledger)
 
-    assert readers.batches == [256, 256, 88]  # each of two parts
+    assert readers.batches == [384, 216]  # one part each
     assert readers.decisions == [str(number) for number in range(600)]
 
 
