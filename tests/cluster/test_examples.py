@@ -96,7 +96,7 @@ def test_every_documented_path_is_answered(company: RunningGateway) -> None:
             for method, path in routes
         }
 
-    assert len(answers) == 13
+    assert len(answers) == 16
     assert {path for path, status in answers.items() if status == 404} == set()
     assert {status for (method, _), status in answers.items() if method == "GET"} == {200}
 
