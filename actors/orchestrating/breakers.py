@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from actors.protocol.clock import SYSTEM_CLOCK, Clock
 from actors.protocol.messages import Attempt
@@ -9,6 +10,7 @@ from actors.resilience.breaker import Breaker, BreakerPolicy
 from actors.routing.table import BackendRecord, BreakerState, RoutingTable
 
 USUAL = BreakerPolicy()
+SHORTEST_TIMER_S = 0.001  # the event loop counts in milliseconds
 Later = Callable[[float, Callable[[], None]], object]
 
 
@@ -48,8 +50,15 @@ class Breakers:
         if breaker.is_quiet:
             del self._suspects[attempt.backend]
         if changed and breaker.is_open:
-            self.later(breaker.pause_s, self.on_change)
+            self.later(breaker.pause_s, partial(self._rouse, breaker))
         if changed or was_trying:
+            self.on_change()
+
+    def _rouse(self, breaker: Breaker) -> None:
+        """Lets a call through once the pause is over. A timer may fire a little before that: it is set again."""
+        if (left_s := breaker.pause_left_s) > 0:
+            self.later(max(left_s, SHORTEST_TIMER_S), partial(self._rouse, breaker))
+        else:
             self.on_change()
 
     def begin(self, backend: BackendRecord) -> None:

@@ -69,7 +69,12 @@ class Breaker:
     @property
     def is_half_open(self) -> bool:
         """Whether a call may try."""
-        return self.is_open and not self.is_trying and self._clock.monotonic_s() - self._since_s >= self.pause_s
+        return self.is_open and not self.is_trying and self.pause_left_s <= 0
+
+    @property
+    def pause_left_s(self) -> float:
+        """Seconds until a call may try; 0 or less once one may."""
+        return self._since_s + self.pause_s - self._clock.monotonic_s()
 
     def note(self, outcome: str) -> bool:
         """Takes note of how a call ended; true if the breaker opened or closed by it."""

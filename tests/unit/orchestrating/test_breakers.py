@@ -1,5 +1,6 @@
 """Does what one replica learns of a backend change what it is allowed to ask, and only that?"""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -18,12 +19,17 @@ class Replica:
         self.clock = ManualClock()
         self.breakers = Breakers("me", BreakerPolicy(failures=2), self.clock)
         self.breakers.on_change = self._changed
-        self.breakers.later = lambda seconds, _: self.alarms_s.append(seconds)
+        self.breakers.later = self._later
         self.alarms_s: list[float] = []
+        self.alarms: list[Callable[[], None]] = []
         self.changes = 0
 
     def _changed(self) -> None:
         self.changes += 1
+
+    def _later(self, seconds: float, alarm: Callable[[], None]) -> None:
+        self.alarms_s.append(seconds)
+        self.alarms.append(alarm)
 
     def fails(self, times: int = 2) -> None:
         for _ in range(times):
@@ -50,6 +56,19 @@ def test_successes_alone_leave_no_trace(replica: Replica) -> None:
     replica.breakers.note(Attempt("a", "ok", 1.0))
     assert replica.breakers.applied(TABLE) == TABLE
     assert replica.changes == 0
+
+
+def test_an_alarm_that_comes_a_little_early_is_set_again(replica: Replica) -> None:
+    replica.fails()
+
+    replica.clock.advance(0.9996)
+    replica.alarms[0]()
+    assert (replica.changes, replica.alarms_s) == (1, [1.0, 0.001])
+
+    replica.clock.advance(0.001)
+    replica.alarms[1]()
+    assert replica.changes == 2
+    assert replica.states() == ["half_open", "closed"]
 
 
 def test_one_call_tries_and_its_success_lets_all_others_in(replica: Replica) -> None:
