@@ -8,6 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from actors.config.backends import PROVIDERS, AnyBackend, PriceConfig, SupportsConfig
 from actors.config.document import Document
+from actors.config.patterns import ExampleConfig, PatternConfig
 from actors.config.problems import Finding, FromEnv, KeyPath, is_secret, listed, nearest, shown
 from actors.config.settings import (
     ApiKey,
@@ -35,6 +36,8 @@ OWNERS: Mapping[KeyPath, type[Section]] = {
     ("backends", ANY, "supports"): SupportsConfig,
     ("models", ANY): ModelConfig,
     ("optimizer",): OptimizerConfig,
+    ("optimizer", "patterns", ANY): PatternConfig,
+    ("optimizer", "patterns", ANY, "examples", ANY): ExampleConfig,
     ("tracing",): TracingConfig,
     ("cache",): CacheConfig,
     ("sandbox",): SandboxConfig,
@@ -89,7 +92,8 @@ def _wrong_value(path: KeyPath, problem: "ErrorDetails", document: Document) -> 
     while path not in document.places:  # a key given as text alone is a mapping to the schema
         path = path[:-1]
     value, context = document.value(path), problem.get("ctx", {})
-    message = WORDS.get(problem["type"], problem["msg"].replace("Input should", "must")).format_map(context)
+    words = WORDS.get(problem["type"])
+    message = problem["msg"].replace("Input should", "must") if words is None else words.format_map(context)
     if problem["type"] in ("planned_name", "unknown_name"):
         near = None if isinstance(value, FromEnv) else context.get("suggestion")
         return Finding(path, f"{shown(value)} {message}", near or None)

@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from actors.config.backends import BackendConfig, LlamaCppBackend, OpenAIBackend, ScriptedBackend
 from actors.config.consistency import api_key_name, inconsistencies
+from actors.config.patterns import PatternConfig, Rewrite, refuse_unusable, rewrite_mode
 from actors.config.problems import path_text, shown
 from actors.config.values import (
     Dollars,
@@ -28,6 +29,7 @@ from actors.config.values import (
 from actors.ensembling.flaws import FLAW_FACTORS
 from actors.ensembling.merges import MERGES
 from actors.protocol.errors import ConfigError
+from actors.protocol.patterns import RewriteMode
 from actors.protocol.preference import PREFERENCES, Preference
 from actors.routing.strategies import STRATEGIES
 from actors.routing.table import TOGETHER, BackendRecord, ModelRecord
@@ -138,6 +140,7 @@ class ModelConfig(Section):
     answers on the examples that the question gives. `drop`: answers with these flaws are left out while there are
     others; without it they only count for less. `explore_share_01`: of the requests of a learned model, at most so many
     go to others than the best member. `prefer`: what makes a member the best one.
+    `rewrite`: as in `optimizer`, for this model.
     `stream_leader`: a stream of an ensemble is that of the member that counts most, at once; its last event says
     whether the vote agrees.
     """
@@ -161,6 +164,7 @@ class ModelConfig(Section):
     drop: tuple[str, ...] = ()
     stream_leader: bool = False
     prefer: PreferConfig = PreferConfig(quality=1.0)
+    rewrite: Rewrite | None = None
 
     @field_validator("strategy")
     @classmethod
@@ -202,11 +206,20 @@ class SandboxConfig(Section):
 
 
 class OptimizerConfig(Section):
-    """What is learned, and where it is kept."""
+    """What is learned, and where it is kept.
+
+    `rewrite`: whether questions may be put to the models in other ways than the caller's own. `rewrite_delta_01`: how
+    much worse than the caller's own a way may be and still be used. `rewrite_share_01`: of the questions for which
+    another way is only tried beside (`shadow`), how many are. `patterns`: ways of asking to add, to change or to
+    switch off.
+    """
 
     enabled: bool = True
     state: str = "sqlite:///.troupe/state.db"
-    rewrite: str = "never"
+    rewrite: Rewrite = "never"
+    rewrite_delta_01: Share = 0.02
+    rewrite_share_01: Share = 0.1
+    patterns: dict[str, PatternConfig] = Field(default_factory=dict)
 
     @field_validator("state")
     @classmethod
@@ -216,12 +229,11 @@ class OptimizerConfig(Section):
             raise PydanticCustomError("unusable_state", "must be sqlite:///PATH, where PATH is that of a file")
         return state
 
-    @field_validator("rewrite")
+    @field_validator("patterns")
     @classmethod
-    def _available_rewrite(cls, name: str) -> str:
-        if name != "never":
-            raise refused_name("rewrite", name, ("never",))
-        return name
+    def _usable_patterns(cls, patterns: dict[str, PatternConfig]) -> dict[str, PatternConfig]:
+        refuse_unusable(patterns)
+        return patterns
 
     def state_path(self, cwd: Path) -> Path:
         """The file of the state; a relative one is taken from `cwd`."""
@@ -311,8 +323,15 @@ class Config(Section):
 
     def model_record(self, name: str) -> ModelRecord:
         """The model as the routing table has it. Raises `KeyError`."""
-        settings = {key: value for key, value in self.models[name] if key != "budget_usd_per_day"}
-        return ModelRecord(name=name, **settings | {"prefer": Preference(**dict(self.models[name].prefer))})
+        model = self.models[name]
+        settings = {key: value for key, value in model if key != "budget_usd_per_day"}
+        settings["prefer"] = Preference(**dict(model.prefer))
+        settings["rewrite"] = self.rewrites(model.rewrite)
+        return ModelRecord(name=name, **settings)
+
+    def rewrites(self, own: str | None = None) -> RewriteMode:
+        """Whether questions are put in other ways; where nothing is learned, they never are."""
+        return rewrite_mode(own or self.optimizer.rewrite) if self.optimizer.enabled else "never"
 
     @property
     def runs_code(self) -> bool:

@@ -11,7 +11,6 @@ from actors.config.problems import listed, nearest
 
 PLANNED: Mapping[str, Sequence[str]] = {
     "provider": ("anthropic",),
-    "rewrite": ("shadow", "live"),
 }
 """Names that are known and not available yet, by what they name."""
 

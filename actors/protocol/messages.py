@@ -147,7 +147,7 @@ AttemptOutcome = Literal["ok", "cancelled"] | str
 @dataclass(slots=True)
 class Attempt(Sendable):
     """One upstream call that a request caused. `started_ms`: how long after the request came it was placed;
-    `queued_ms`: how long it had waited for a slot, `None` if it had not."""
+    `queued_ms`: how long it had waited for a slot, `None` if it had not. `pattern`: how the question was put."""
 
     backend: str
     outcome: AttemptOutcome
@@ -157,9 +157,11 @@ class Attempt(Sendable):
     cost_usd: float | None = None
     started_ms: float | None = None
     queued_ms: float | None = None
+    pattern: str = "plain"
 
     def as_json(self) -> JsonObject:
-        return {"backend": self.backend, "outcome": self.outcome, "latency_ms": round(self.latency_ms, 3)}
+        told: JsonObject = {"backend": self.backend, "outcome": self.outcome, "latency_ms": round(self.latency_ms, 3)}
+        return told if self.pattern == "plain" else told | {"pattern": self.pattern}
 
 
 @dataclass(slots=True)
@@ -240,7 +242,8 @@ class DecisionRecord(Sendable):
     routing table that it was decided on, and `unclosed` the backends whose breaker was not closed then, each with its
     state. `traceparent`: the caller's span (W3C). `explored`: whether a learned model asked
     another member than the best rated first. `task_permille`: how probable each of `TASK_TYPES` is, in thousandths;
-    empty where none was guessed.
+    empty where none was guessed. `features`: what a learned model saw of the question, and `predicted`: which quality
+    it expected of each member by that, with half the width of a 95 % interval.
     """
 
     request_id: str
@@ -269,11 +272,17 @@ class DecisionRecord(Sendable):
     traceparent: str | None = None
     explored: bool = False
     task_permille: Sequence[int] = ()
+    features: str = field(default="", repr=False)
+    predicted: Sequence[tuple[str, float, float]] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """What somebody thinks of an answer. At least one judgement is set; `score_01`: higher is better."""
+    """What somebody thinks of an answer. At least one judgement is set; `score_01`: higher is better.
+
+    `preferred`: the backend whose answer is the best; `gold`: the right answer. `gold_right`: whether by that the one
+    that was given was right, `None` where that cannot be told any more; found out here, not said by anybody.
+    """
 
     request_id: str
     correct: bool | None = None
@@ -281,6 +290,12 @@ class Feedback:
     preferred: str | None = None
     gold: str | None = None
     comment: str | None = None
+    gold_right: bool | None = field(default=None, compare=False)
+
+    @property
+    def right(self) -> bool | None:
+        """Whether the answer was right, as it was said or follows from `gold`."""
+        return self.gold_right if self.correct is None else self.correct
 
 
 LEASE_VERSION = "lease_version"

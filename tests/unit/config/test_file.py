@@ -70,16 +70,37 @@ cache: {ttl_s: 0}
 
 
 @pytest.mark.parametrize(
-    ("line", "path"),
+    ("line", "message"),
     [
-        ("optimizer: {rewrite: shadow}", "optimizer.rewrite"),
+        (
+            "optimizer: {rewrite: shadows}",
+            "2:22: optimizer.rewrite: 'shadows' is not a known rewrite; available: 'never', 'shadow', 'live'; "
+            "did you mean 'shadow'?",
+        ),
+        (
+            "optimizer: {patterns: {own: {template: 'Think.'}}}",
+            "2:40: optimizer.patterns.own.template: must hold {question} once, and {examples} once at most; "
+            "found 'Think.'",
+        ),
+        (
+            "optimizer: {patterns: {own: {min_chars: 5}}}",
+            "2:13: optimizer.patterns: a pattern that is not built in needs a 'template'; built in: ",
+        ),
+        (
+            "optimizer: {patterns: {plain: {enabled: false}}}",
+            "2:13: optimizer.patterns: pattern names are words other ",
+        ),
+        (
+            "optimizer: {patterns: {format: {task_types: [maths]}}}",
+            "2:46: optimizer.patterns.format.task_types[0]: 'maths' is not a known type of task; available: 'code', "
+            "'math', ",
+        ),
     ],
 )
-def test_what_does_not_exist_yet_is_refused_clearly(line: str, path: str) -> None:
-    (problem,) = check_text(BACKENDS + line, environment={})
+def test_a_pattern_that_cannot_be_used_is_refused_at_its_place(line: str, message: str) -> None:
+    (found,) = lines(BACKENDS + line)
 
-    assert problem.path == path
-    assert "not available in this version" in problem.message
+    assert found.startswith(f"c.yaml:{message}")
 
 
 def test_a_planned_provider_is_refused_clearly() -> None:

@@ -203,7 +203,9 @@ def test_a_state_that_is_no_file_is_refused(state: str) -> None:
         ("tracing", {"sample_01": 1.1}),
         ("tracing", {"otlp_endpoint": "127.0.0.1:4318"}),
         ("tracing", {"otlp_endpoint": "http://user:secret@127.0.0.1:4318"}),
-        ("optimizer", {"rewrite": "live"}),
+        ("optimizer", {"rewrite": "always"}),
+        ("optimizer", {"rewrite_delta_01": 2}),
+        ("optimizer", {"patterns": {"p": {"template": "{question}{question}"}}}),
         ("cache", {"ttl_s": 0}),
     ],
 )
@@ -287,3 +289,17 @@ def test_budgets_are_those_of_keys_and_of_models() -> None:
 
     assert made.budgets_usd() == {"key:ann": 3.0, "model:m": 5.0}
     assert made.model_record("m").name == "m"
+
+
+def test_a_model_rewrites_as_the_optimizer_does_unless_it_says_otherwise() -> None:
+    models = {"m": {"members": ["a"]}, "n": {"members": ["a"], "rewrite": "never"}}
+    made = config(models=models, optimizer={"rewrite": "live"})
+
+    assert [made.model_record(name).rewrite for name in ("m", "n")] == ["live", "never"]
+    assert made.rewrites() == "live"
+
+
+def test_where_nothing_is_learned_nothing_is_rewritten() -> None:
+    made = config(models={"m": {"members": ["a"], "rewrite": "live"}}, optimizer={"rewrite": "live", "enabled": False})
+
+    assert (made.model_record("m").rewrite, made.rewrites()) == ("never", "never")
