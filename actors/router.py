@@ -12,6 +12,8 @@ from actors.protocol.clock import SYSTEM_CLOCK, Clock
 from actors.protocol.errors import LLMError
 from actors.protocol.messages import Pulse
 from actors.protocol.outlook import Outlook
+from actors.protocol.patterns import Gains
+from actors.protocol.predictions import Predictions
 from actors.protocol.ratings import Rating
 from actors.protocol.trust import Trust
 from actors.resilience.error_handler import ErrorContext
@@ -34,6 +36,8 @@ class Sources(Protocol):
     async def weights(self) -> Mapping[str, Mapping[str, float]]: ...
     async def trust(self) -> Mapping[str, Mapping[str, Trust]]: ...
     async def ratings(self) -> Mapping[str, Mapping[str, Rating]]: ...
+    async def gains(self) -> Gains: ...
+    async def predictions(self, known_version: int) -> tuple[int, Predictions | None] | None: ...
     async def lease(self, backend: str) -> Lease: ...
     async def supervisor_pulse(self, patience_s: float) -> Pulse: ...
     def replace_supervisor(self, last: Pulse | None) -> None: ...
@@ -58,6 +62,7 @@ class Router:
         self._end_self = end_self
         # Versions go on rising over a restart of this actor, as long as it publishes less than once a millisecond.
         self._table = RoutingTable(int(clock.wall_s() * 1000), dict(backends), dict(models), edition=edition)
+        self._predictions_version = 0
         self._lease_versions: dict[str, float] = {}
         self._unleased = set(backends)  # whose lease is to be asked for
         self._asking = asyncio.Lock()
@@ -145,11 +150,15 @@ class Router:
         """Publishes what was measured and learned since, and the leases of backends that have come up."""
         measured: Mapping[str, Measured] = {}
         weights, trust, ratings = self._table.weights, self._table.trust, self._table.ratings
+        gains, predictions = self._table.gains, self._table.predictions
         try:
             measured = await self._sources.measured()
             weights = await self._sources.weights()
             trust = await self._sources.trust()
             ratings = await self._sources.ratings()
+            gains = await self._sources.gains()
+            if (newer := await self._sources.predictions(self._predictions_version)) is not None:
+                self._predictions_version, predictions = newer
         except LLMError as error:  # the last table stays good
             log.debug("the table keeps its measurements: %s", error)
 
@@ -158,7 +167,15 @@ class Router:
                 name: replace(record, measured=measured.get(name, record.measured))
                 for name, record in table.backends.items()
             }
-            return replace(table, backends=backends, weights=weights, trust=trust, ratings=ratings)
+            return replace(
+                table,
+                backends=backends,
+                weights=weights,
+                trust=trust,
+                ratings=ratings,
+                gains=gains,
+                predictions=predictions,
+            )
 
         await self._publish(changed)
         if self._unleased:

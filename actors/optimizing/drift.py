@@ -6,7 +6,7 @@ from typing import Final
 
 from actors.optimizing.change_detection import ChangeDetector
 from actors.protocol.messages import JsonObject
-from actors.protocol.ratings import Verdict
+from actors.protocol.ratings import Seen, Verdict
 
 BORROWED: Final = 10.0  # judgements on all types of task that count for one of which little is known
 PRIOR: Final = 2.0  # judgements' worth of belief in a quality of 0.5
@@ -33,28 +33,31 @@ class Change:
         }
 
 
-def since_changes(verdicts: Sequence[Verdict]) -> tuple[list[Verdict], list[Change]]:
+def since_changes(seen: Sequence[Seen]) -> tuple[list[Seen], list[Change]]:
     """The judgements that still hold, newest first as they came, and the changes, oldest first.
 
     A function of the judgements alone, so that nothing else needs to be kept: they are gone through from the oldest to
-    the newest, and what each backend was expected to get is compared with what it got. What was judged before a
-    backend changed holds no longer.
+    the newest, and what each backend was expected to get is compared with what it got. That is what was predicted of
+    its answer to the question where something was: a backend that gets the questions which suit it has not become
+    better. What was judged before a backend changed holds no longer.
     """
-    seen: dict[str, _Seen] = {}
+    judged: dict[str, _Judged] = {}
     changes: list[Change] = []
+    verdicts = [one.verdict for one in seen]
     for place in range(len(verdicts) - 1, -1, -1):
-        verdict = verdicts[place]
-        one = seen.setdefault(verdict.backend, _Seen())
-        age = one.detector.changed_since(verdict.reward_01 - one.expected_01(verdict.task_type))
+        verdict, predicted_01 = verdicts[place], seen[place].predicted_01
+        one = judged.setdefault(verdict.backend, _Judged())
+        expected_01 = one.expected_01(verdict.task_type) if predicted_01 is None else predicted_01
+        age = one.detector.changed_since(verdict.reward_01 - expected_01)
         one.take(place, verdict)
         if age is not None and age < len(one.places):
             changes.append(one.change(age, verdict, verdicts))
-            seen[verdict.backend] = one.since(age, verdicts)
-    held = sorted(place for one in seen.values() for place in one.places)
-    return [verdicts[place] for place in held], changes
+            judged[verdict.backend] = one.since(age, verdicts)
+    held = sorted(place for one in judged.values() for place in one.places)
+    return [seen[place] for place in held], changes
 
 
-class _Seen:
+class _Judged:
     """What was judged of one backend since it last changed."""
 
     def __init__(self) -> None:
@@ -76,9 +79,9 @@ class _Seen:
         before, after = self.places[:-age], self.places[-age:]
         return Change(last.backend, last.at_s, _mean(before, verdicts), _mean(after, verdicts), age)
 
-    def since(self, age: int, verdicts: Sequence[Verdict]) -> "_Seen":
+    def since(self, age: int, verdicts: Sequence[Verdict]) -> "_Judged":
         """The same, with the last `age` judgements alone."""
-        after = _Seen()
+        after = _Judged()
         for place in self.places[-age:]:
             after.take(place, verdicts[place])
         return after

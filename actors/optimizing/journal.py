@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import orjson
 
@@ -15,7 +15,8 @@ from actors.optimizing.schema import NewerFile, connect, is_corruption, is_sound
 from actors.protocol.clock import SYSTEM_CLOCK, Clock
 from actors.protocol.errors import OptimizerError
 from actors.protocol.messages import DecisionRecord, Feedback, JsonObject
-from actors.protocol.ratings import Verdict
+from actors.protocol.patterns import PLAIN, Trial
+from actors.protocol.ratings import Seen, Verdict
 
 log = logging.getLogger("troupe.journal")
 
@@ -27,6 +28,10 @@ Receipt = Literal["new", "repeated", "replaced", "unknown_request"]
 
 _Arm = tuple[str, str, str, str]
 """Task type, backend ('' for none), strategy, pattern."""
+
+
+_REWARD_01: Final = "COALESCE(score_01, correct, gold_right, preferred = backend)"
+_SAID: Final = "correct, score_01, preferred, gold, comment, gold_right"
 
 
 class JournalDamaged(OptimizerError):
@@ -131,46 +136,85 @@ class Journal:
         """Every feedback in force whose outcome is still kept, with that outcome's record, oldest first."""
         with self._translated():
             rows = self._connection.execute(
-                "SELECT record, f.request_id, correct, score_01, preferred, gold, comment FROM feedback f"
+                f"SELECT record, f.request_id, {_SAID} FROM feedback f"
                 " JOIN outcomes USING (request_id) WHERE replaced = 0 ORDER BY f.seq"
             )
-            return [
-                (orjson.loads(row[0]), Feedback(row[1], None if row[2] is None else bool(row[2]), *row[3:]))
-                for row in rows
-            ]
+            return [(orjson.loads(row[0]), _feedback(row[1:])) for row in rows]
 
     def verdicts(self, most: int) -> list[Verdict]:
         """The latest judgements in force on an answer's quality, newest first; a score counts before right or wrong.
 
-        What an ensemble answered speaks of the backend whose answer it was, and of the ensemble.
+        What an ensemble answered speaks of the backend whose answer it was, and of the ensemble. That another backend's
+        answer was preferred speaks for that one, and where nothing else was said against the one that was given.
         """
+        return [seen.verdict for seen in self.seen_verdicts(most)]
+
+    def seen_verdicts(self, most: int, *, with_features: bool = False) -> list[Seen]:
+        """The same with how each request was decided; `with_features`: those alone whose questions were looked at."""
         with self._translated():
             rows = self._connection.execute(
-                "SELECT task_type, backend, COALESCE(score_01, correct), received_at_s, ensemble FROM feedback"
-                " WHERE replaced = 0"
-                " AND backend != '' AND COALESCE(score_01, correct) IS NOT NULL ORDER BY seq DESC LIMIT ?",
+                f"SELECT task_type, backend, {_REWARD_01}, received_at_s, pattern, ensemble, preferred, features,"
+                " propensity_01, predicted_01"
+                f" FROM feedback WHERE replaced = 0 AND backend != '' AND {_REWARD_01} IS NOT NULL"
+                " AND (features != '' OR NOT ?) ORDER BY seq DESC LIMIT ?",
+                (with_features, most),
+            ).fetchall()
+        found = []
+        for task_type, backend, reward_01, at_s, pattern, ensemble, preferred, *decided in rows:
+            names = [name for name in (backend, ensemble) if name]
+            found += [Seen(Verdict(task_type, name, float(reward_01), at_s, pattern), *decided) for name in names]
+            if preferred not in (None, backend):
+                found.append(Seen(Verdict(task_type, preferred, 1.0, at_s)))
+        return found
+
+    def trials(self, most: int) -> list[Trial]:
+        """The latest judgements by how the question was put, newest first; none where all were put plainly.
+
+        They are what feedback said of single requests, and what comparisons of two answers to one question came to.
+        """
+        alone = [Trial(v.backend, v.task_type, v.pattern, v.reward_01, None, v.at_s) for v in self.verdicts(most)]
+        pairs = self.compared(most)
+        if not pairs and all(trial.pattern == PLAIN for trial in alone):
+            return []
+        return sorted([*alone, *pairs], key=lambda trial: trial.at_s, reverse=True)[:most]
+
+    def compared(self, most: int) -> list[Trial]:
+        """The latest comparisons of two answers to one question, newest first."""
+        with self._translated():
+            rows = self._connection.execute(
+                "SELECT backend, task_type, pattern, reward_01, plain_01, at_s FROM trials ORDER BY seq DESC LIMIT ?",
                 (most,),
             )
-            return [
-                Verdict(task_type, name, float(reward_01), at_s)
-                for task_type, backend, reward_01, at_s, ensemble in rows
-                for name in (backend, ensemble)
-                if name
-            ]
+            return [Trial(*row) for row in rows]
 
-    def adopt(self, verdicts: Sequence[Verdict]) -> int:
-        """Writes judgements that were exported, oldest first, as the newest ones; returns how many were not here yet.
+    def add_trials(self, trials: Sequence[Trial]) -> None:
+        """Writes what comparisons came to, durable on return; the latest 10,000 are kept."""
+        with self._transaction():
+            self._connection.executemany(
+                "INSERT INTO trials (backend, task_type, pattern, reward_01, plain_01, at_s) VALUES (?, ?, ?, ?, ?, ?)",
+                trials,
+            )
+            self._connection.execute("DELETE FROM trials WHERE seq <= (SELECT MAX(seq) FROM trials) - ?", (self._kept,))
 
-        They count in ratings, not among acknowledged feedback.
+    def adopt(self, learned: Sequence[Verdict | Trial]) -> int:
+        """Writes judgements and comparisons that were exported, oldest first, as the newest ones; returns how many were
+        not here yet.
+
+        They count in ratings and gains, not among acknowledged feedback.
         """
-        known = set(self.verdicts(self._kept))
-        new = [verdict for verdict in verdicts if verdict not in known]
+        known = {*self.verdicts(self._kept), *self.compared(self._kept)}
+        new = [one for one in learned if one not in known]
+        verdicts = [one for one in new if isinstance(one, Verdict)]
         with self._transaction():
             self._connection.executemany(
                 "INSERT INTO feedback (request_id, received_at_s, score_01, task_type, backend, strategy, pattern)"
-                " VALUES (? || '-' || lower(hex(randomblob(16))), ?, ?, ?, ?, ?, 'plain')",
-                [(ADOPTED, one.at_s, one.reward_01, one.task_type, one.backend, ADOPTED) for one in new],
+                " VALUES (? || '-' || lower(hex(randomblob(16))), ?, ?, ?, ?, ?, ?)",
+                [
+                    (ADOPTED, one.at_s, one.reward_01, one.task_type, one.backend, ADOPTED, one.pattern)
+                    for one in verdicts
+                ],
             )
+        self.add_trials([one for one in new if isinstance(one, Trial)])
         return len(new)
 
     def forget(self) -> None:
@@ -178,6 +222,7 @@ class Journal:
         with self._transaction():
             self._connection.execute("UPDATE feedback SET replaced = 1 WHERE replaced = 0")
             self._connection.execute("DELETE FROM outcomes")
+            self._connection.execute("DELETE FROM trials")
             self._connection.execute("DELETE FROM totals")
 
     def ensembles(self, most: int) -> list[JsonObject]:
@@ -229,8 +274,9 @@ class Journal:
 
     def _add_feedback(self, feedback: Feedback) -> Receipt:
         found = self._connection.execute(
-            "SELECT task_type, backend, strategy, pattern, COALESCE(json_extract(record, '$.ensemble.model'), '')"
-            " FROM outcomes WHERE request_id = ?",
+            "SELECT task_type, backend, strategy, pattern, COALESCE(json_extract(record, '$.ensemble.model'), ''),"
+            " COALESCE(json_extract(record, '$.features'), ''), json_extract(record, '$.propensity_01'),"
+            " json_extract(record, '$.predicted_01') FROM outcomes WHERE request_id = ?",
             (feedback.request_id,),
         ).fetchone()
         if found is None:
@@ -245,8 +291,9 @@ class Journal:
             )
             self._judge(arm, earlier, -1)
         self._connection.execute(
-            "INSERT INTO feedback (request_id, received_at_s, correct, score_01, preferred, gold, comment, task_type,"
-            " backend, strategy, pattern, ensemble) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO feedback (request_id, received_at_s, correct, score_01, preferred, gold, comment, gold_right,"
+            " task_type, backend, strategy, pattern, ensemble, features, propensity_01, predicted_01)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 feedback.request_id,
                 self._clock.wall_s(),
@@ -255,6 +302,7 @@ class Journal:
                 feedback.preferred,
                 feedback.gold,
                 feedback.comment,
+                feedback.gold_right,
                 *found,
             ),
         )
@@ -263,11 +311,9 @@ class Journal:
 
     def _in_force(self, request_id: str) -> Feedback | None:
         row = self._connection.execute(
-            "SELECT request_id, correct, score_01, preferred, gold, comment FROM feedback"
-            " WHERE request_id = ? AND replaced = 0",
-            (request_id,),
+            f"SELECT request_id, {_SAID} FROM feedback WHERE request_id = ? AND replaced = 0", (request_id,)
         ).fetchone()
-        return None if row is None else Feedback(row[0], None if row[1] is None else bool(row[1]), *row[2:])
+        return None if row is None else _feedback(row)
 
     def _judge(self, arm: _Arm, feedback: Feedback, sign: Literal[-1, 1]) -> None:
         """Adds the judgement to its arm's sums, or takes it out again."""
@@ -276,8 +322,8 @@ class Journal:
             " score_01_sum = score_01_sum + ?"
             " WHERE task_type = ? AND backend = ? AND strategy = ? AND pattern = ?",
             (
-                sign * (feedback.correct is True),
-                sign * (feedback.correct is False),
+                sign * (feedback.right is True),
+                sign * (feedback.right is False),
                 sign * (feedback.score_01 is not None),
                 sign * (feedback.score_01 or 0.0),
                 *arm,
@@ -336,3 +382,10 @@ class Journal:
                 raise JournalDamaged(f"The optimizer's state {self.path} is corrupt.") from error
             # The texts of SQLite's own errors are short and hold no values.
             raise OptimizerError(f"The optimizer's state {self.path} cannot be used: {error}.") from error
+
+
+def _feedback(row: Sequence[Any]) -> Feedback:
+    """The request and what `_SAID` selects."""
+    request_id, correct, score_01, preferred, gold, comment, gold_right = row
+    correct, gold_right = (None if flag is None else bool(flag) for flag in (correct, gold_right))
+    return Feedback(request_id, correct, score_01, preferred, gold, comment, gold_right)

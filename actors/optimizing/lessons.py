@@ -72,7 +72,10 @@ class Lessons:
             gold = self._reading(feedback.gold)
             if gold is not None:
                 return frozenset({gold if gold in answers else NOBODY})
-        right = feedback.correct
+        preferred = next((answer for member, answer in ballots.votes if member == feedback.preferred), None)
+        if preferred is not None:
+            return frozenset({preferred})
+        right = feedback.right
         if right is None and feedback.score_01 is not None and feedback.score_01 != RIGHT_FROM_01:
             right = feedback.score_01 > RIGHT_FROM_01
         if right is None or ballots.winner is None:

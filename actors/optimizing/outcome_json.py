@@ -26,9 +26,15 @@ def outcome_json(outcome: DecisionRecord) -> str:
             "task_type": outcome.task_type,
             "pattern": outcome.pattern,
             "propensity_01": outcome.propensity_01,
+            **({} if not outcome.features else _foreseen(outcome)),
             "ensemble": None if outcome.ensemble is None else _ensemble_as_json(outcome.ensemble),
         }
     ).decode()
+
+
+def _foreseen(outcome: DecisionRecord) -> JsonObject:
+    predicted = {name: quality_01 for name, quality_01, _ in outcome.predicted}
+    return {"features": outcome.features, "predicted_01": predicted.get(outcome.backend or "")}
 
 
 def _ensemble_as_json(report: EnsembleReport) -> JsonObject:

@@ -6,13 +6,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from actors.optimizing.question_features import Floats
+from actors.optimizing.question_features import Floats, task_shares
 
 LANDMARKS: Final = 64
 WIDTH: Final = 0.3  # of the kernel: exp(-WIDTH * squared distance)
 ROUNDS: Final = 8
 SHARED_PRIOR: Final = 1.0  # judgements' worth of belief that questions are alike, in each direction
-OWN_PRIOR: Final = 3.0  # the same for a model being like the others
+OWN_PRIOR: Final = 5.0  # the same for a model being like the others
 LEVEL_PRIOR: Final = 2.0  # the same for a model's mean quality being that of all
 
 
@@ -42,9 +42,14 @@ class Landmarks:
         return cls(centres)
 
     def describe(self, features: Floats) -> Floats:
-        """One row per question: 1, then its place among the landmarks."""
+        """One row per question: 1, its probable types of task, and its place among the landmarks."""
         near = _nearness(features, self.centres) @ self._whitening
-        return np.hstack([np.ones((len(features), 1)), near])
+        return np.hstack([level_and_tasks(features), near])
+
+
+def level_and_tasks(features: Floats) -> Floats:
+    """One row per question: 1, then its probable types of task."""
+    return np.hstack([np.ones((len(features), 1)), task_shares(features)])
 
 
 @dataclass(frozen=True, slots=True)

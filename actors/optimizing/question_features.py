@@ -1,16 +1,20 @@
 """What does a question look like, as numbers from which the quality of an answer can be predicted?"""
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from actors.protocol.tasks import TASK_TYPES, UNKNOWN_TASK
 
 Floats = NDArray[np.float64]
 
 WORDS: Final = 256  # places for letters as they follow each other
 SHAPES: Final = 128  # places for the kinds of characters as they follow each other
 PLAIN: Final = 9
-SIZE: Final = PLAIN + WORDS + SHAPES
+TASKS: Final = TASK_TYPES.index(UNKNOWN_TASK)
+SIZE: Final = PLAIN + WORDS + SHAPES + TASKS
 
 HEAD_BYTES: Final = 600
 TAIL_BYTES: Final = 300
@@ -30,12 +34,13 @@ _SHAPE: Final = np.array(
 )  # fmt: skip
 
 
-def question_features(text: str) -> Floats:
+def question_features(text: str, task_permille: Sequence[int] = ()) -> Floats:
     """A vector of `SIZE` numbers, the same for the same text in every process; no text can be read out of it.
 
     Length, lines, shares of digits, capitals and other scripts, how it ends; then hashed n-grams of its letters (3 to
     5), and of its kinds of characters with repetitions left out (1, 2, 4), each block a unit vector of signed square
-    roots of counts. Of a long text the first 600 and last 300 bytes count.
+    roots of counts; then how probable each type of task is, where `task_permille` (as in a `TaskGuess`) says it. Of a
+    long text the first 600 and last 300 bytes count.
     Source: feature hashing, Weinberger et al. 2009, https://arxiv.org/abs/0902.2206
     """
     encoded = text.encode("utf-8", "replace")
@@ -49,8 +54,14 @@ def question_features(text: str) -> Floats:
             _plain(text, raw),
             _hashed(_LOWER[raw], (3, 4, 5), WORDS),
             SHAPE_WEIGHT * _hashed(shape[changes], (1, 2, 4), SHAPES),
+            np.array(task_permille[:TASKS]) / 1000 if task_permille else np.zeros(TASKS),
         ]
     )
+
+
+def task_shares(features: Floats) -> Floats:
+    """Of one question's features, or of a row per question: how probable each type of task is, 0..1."""
+    return features[..., -TASKS:]
 
 
 def _plain(text: str, raw: NDArray[np.uint8]) -> Floats:

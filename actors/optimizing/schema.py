@@ -55,6 +55,21 @@ MIGRATIONS: Final[Sequence[Sequence[str]]] = (
         "CREATE UNIQUE INDEX feedback_in_force ON feedback (request_id) WHERE replaced = 0",
     ),
     ("ALTER TABLE feedback ADD COLUMN ensemble TEXT NOT NULL DEFAULT ''",),  # which one merged the answer, if any
+    (
+        """CREATE TABLE trials (           -- answers to questions that were asked in two ways
+            seq INTEGER PRIMARY KEY,
+            at_s REAL NOT NULL,
+            task_type TEXT NOT NULL,
+            backend TEXT NOT NULL,
+            pattern TEXT NOT NULL,
+            reward_01 REAL NOT NULL,
+            plain_01 REAL NOT NULL
+        )""",
+        "ALTER TABLE feedback ADD COLUMN gold_right INTEGER",  # what follows from the right answer, where that was told
+        "ALTER TABLE feedback ADD COLUMN features TEXT NOT NULL DEFAULT ''",  # of the question, where they were seen
+        "ALTER TABLE feedback ADD COLUMN propensity_01 REAL NOT NULL DEFAULT 1",
+        "ALTER TABLE feedback ADD COLUMN predicted_01 REAL",
+    ),
 )
 
 CORRUPT: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})

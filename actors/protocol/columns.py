@@ -46,6 +46,7 @@ def _pairs(values: Iterable[Iterable[Any]]) -> tuple[tuple[Any, ...], ...]:
 _REBUILT: Final[Mapping[str, Callable[[Any], Any]]] = {
     "excluded": _pairs,
     "unclosed": _pairs,
+    "predicted": _pairs,
     "task_permille": tuple,
 }
 """What JSON has made a list of."""
@@ -69,6 +70,25 @@ def ids_in(content: bytes) -> Sequence[str]:
     fields, count, columns = _opened(content)
     ids: Sequence[str] = _spread(columns[fields["DecisionRecord"].index("request_id")], count) if count else []
     return ids
+
+
+def reworded(content: bytes, reword: Callable[[Sequence[str | None]], Sequence[str | None]]) -> bytes:
+    """What was `written`, with other words for what each ensemble's votes say, and none for its failures.
+
+    `reword` gets the answers of one ensemble, and gives as many. Raises `ValueError` for what was not `written`.
+    """
+    fields, count, columns = _opened(content)
+    if not count or not (ensembles := columns[fields["DecisionRecord"].index("ensemble")])[1]:
+        return content
+    number, held = sum(_spread(ensembles[0], count)), ensembles[1]
+    votes, failures = (held[fields["EnsembleReport"].index(name)] for name in ("votes", "failures"))
+    if votes[1]:
+        counts, place = _spread(votes[0], number), fields["Vote"].index("answer")
+        answers = iter(_spread(votes[1][place], sum(counts)))
+        votes[1][place] = _shrunk([word for n in counts for word in reword([*islice(answers, n)])])
+    if failures[1]:
+        failures[1][fields["Failure"].index("message")] = [""]
+    return orjson.dumps((fields, count, columns))
 
 
 class Written:

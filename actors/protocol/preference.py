@@ -20,6 +20,11 @@ class Preference(Sendable):
         """Whether neither price nor speed counts."""
         return not self.cost and not self.latency
 
+    @property
+    def quality_share_01(self) -> float:
+        """For how much of a worth quality counts."""
+        return self.quality / (self.quality + self.cost + self.latency)
+
     def worth_01(self, quality_01: float, cost_01: float, latency_01: float) -> float:
         """The weighted mean of quality, cheapness and speed, 0..1, higher is better.
 

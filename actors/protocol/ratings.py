@@ -1,7 +1,7 @@
-"""How good were a backend's answers, and how often shall each of several be asked to find out more?"""
+"""How good were a backend's answers?"""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -11,9 +11,6 @@ from actors.protocol.tasks import ANY_TASK
 
 BORROWED: Final = 10.0
 """At most so many judgements on other types of task count for one on which little is known."""
-
-EXPLORE_SHARE_01: Final = 0.3
-TRUST_IN_GAPS: Final = 50.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +31,26 @@ class Rating(Sendable):
 
 class Verdict(NamedTuple):
     """One judgement in force, on a backend's answer or an ensemble's. `reward_01`: higher is better. `at_s`: when it
-    came, in seconds since 1970."""
+    came, in seconds since 1970. `pattern`: how the question was put."""
 
     task_type: str
     backend: str
     reward_01: float
     at_s: float = 0.0
+    pattern: str = "plain"
 
     def as_json(self) -> JsonObject:
         return self._asdict()
+
+
+class Seen(NamedTuple):
+    """A judgement, and how its request was decided: the packed features of the question (none where it was not looked
+    at), how probable it was that this backend was asked, and which quality was predicted of its answer, if any was."""
+
+    verdict: Verdict
+    features: str = ""
+    propensity_01: float = 1.0
+    predicted_01: float | None = None
 
 
 UNRATED: Final = Rating(0.5, 0.0)
@@ -61,23 +69,3 @@ def rating_for(task_type: str, backend: str, ratings: Mapping[str, Mapping[str, 
     judgements = own.judgements + borrowed
     quality_01 = (own.quality_01 * own.judgements + overall.quality_01 * borrowed) / judgements
     return Rating(quality_01, judgements)
-
-
-def propensities(
-    predicted_01: Sequence[float], judgements: float, explore_share_01: float = EXPLORE_SHARE_01
-) -> list[float]:
-    """With which probability each arm is chosen; they sum to 1, and can be logged as they are.
-
-    The best arm gets what the others leave; each of those gets less the worse it is predicted to be, and the more
-    judgements stand behind that. Together they never get more than `explore_share_01`; 0 chooses the best arm always.
-    Source: inverse gap weighting, Foster and Rakhlin 2020, https://arxiv.org/abs/2002.04926
-    """
-    best = max(range(len(predicted_01)), key=predicted_01.__getitem__)
-    trust = TRUST_IN_GAPS * math.sqrt(max(1.0, judgements))
-    chances = [1.0 / (len(predicted_01) + trust * (predicted_01[best] - one)) for one in predicted_01]
-    chances[best] = 0.0
-    explored = sum(chances)
-    if explored > explore_share_01:
-        chances = [chance * explore_share_01 / explored for chance in chances]
-    chances[best] = 1.0 - sum(chances)
-    return chances

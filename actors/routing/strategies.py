@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from actors.protocol.errors import LLMRouterError
-from actors.protocol.ratings import Rating, propensities, rating_for
+from actors.protocol.ratings import Rating, rating_for
 from actors.protocol.tasks import ANY_TASK, UNKNOWN_TASK
+from actors.routing.sampling import odds
 from actors.routing.table import BackendRecord, ModelRecord, RoutingTable
 from actors.routing.worth import price, worths_01
 
@@ -25,7 +26,8 @@ class LocalView:
     """What one replica knows beyond the table: its random source, whose turn it is, and its own calls under way.
 
     `resting`: backends that asked to be left alone -> until when, on the monotonic clock in seconds.
-    `task_type`: that of the request which is about to be put in order.
+    `task_type` and `features`: those of the request which is about to be put in order; `predicted`: which quality a
+    learned order expected of whom, by its features.
     `propensity_01`: with which probability a learned order began as the last one did; `explored`: whether it began with
     another member than the best rated.
     """
@@ -35,6 +37,8 @@ class LocalView:
     in_flight: Mapping[str, int] = field(default_factory=dict)
     resting: dict[str, float] = field(default_factory=dict)
     task_type: str = UNKNOWN_TASK
+    features: str = ""
+    predicted: Sequence[tuple[str, float, float]] = ()
     propensity_01: float = 1.0
     explored: bool = False
 
@@ -129,20 +133,39 @@ def cheapest(model: ModelRecord, table: RoutingTable, view: LocalView) -> list[s
 
 
 def learned(model: ModelRecord, table: RoutingTable, view: LocalView) -> list[str]:
-    """The one worth most for this type of task first, or now and then another, so that more is learned; then by worth.
+    """The one worth most for this question first, or now and then another, so that more is learned; then by worth.
 
-    What a member is worth is its rating, or that weighed against price and speed as the model's preference has it.
+    What a member is worth is the quality that is predicted of its answer, where that is known better than by its
+    rating, or that weighed against price and speed as the model's preference has it. Another is asked as often as it
+    may be the one worth most.
     """
     members = _candidates(model, table)
-    ratings = [_rating(name, table, view.task_type) for name in members]
-    judgements = sum(one.judgements for one in ratings)
-    worth_01 = worths_01(members, [one.quality_01 for one in ratings], model.prefer, table)
-    chances = propensities(worth_01, judgements, model.explore_share_01)
+    quality_01, deviation_01 = zip(*_expected(members, table, view), strict=True)
+    worth_01 = worths_01(members, quality_01, model.prefer, table)
+    uncertain_01 = [model.prefer.quality_share_01 * one for one in deviation_01]
+    best, chances = odds(tuple(worth_01), tuple(uncertain_01), model.explore_share_01)
     chosen = view.rng.choices(range(len(members)), chances)[0]
     view.propensity_01 = chances[chosen]
-    view.explored = chosen != worth_01.index(max(worth_01))
+    view.explored = chosen != best
     by_worth = sorted(range(len(members)), key=lambda place: (place != chosen, -worth_01[place]))
     return [members[place] for place in by_worth]
+
+
+def _expected(members: Sequence[str], table: RoutingTable, view: LocalView) -> Sequence[tuple[float, float]]:
+    """Of each member, the quality of its answer, and the standard deviation within which that is explored."""
+    ratings = (_rating(name, table, view.task_type) for name in members)
+    found = [(one.quality_01, one.reach_01 / 1.96) for one in ratings]
+    view.predicted = ()
+    if table.predictions is None or not view.features:
+        return found
+    predicted = table.predictions.expected(view.features, view.task_type)
+    view.predicted = [(name, *predicted[name]) for name in members if name in predicted]
+    boldness = table.predictions.boldness
+    for place, name in enumerate(members):
+        if name in predicted:
+            quality_01, reach_01 = predicted[name]
+            found[place] = quality_01, boldness * reach_01 / 1.96
+    return found
 
 
 STRATEGIES: Mapping[str, Strategy] = {

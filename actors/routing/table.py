@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from actors.protocol.errors import UnknownModel
+from actors.protocol.patterns import Gains, RewriteMode
+from actors.protocol.predictions import Predictions
 from actors.protocol.preference import FOR_QUALITY, Preference
 from actors.protocol.ratings import Rating
 from actors.protocol.sending import Sendable
@@ -140,6 +142,7 @@ class ModelRecord(Sendable):
     drop: Sequence[str] = ()
     stream_leader: bool = False
     prefer: Preference = FOR_QUALITY
+    rewrite: RewriteMode = "never"
 
     @property
     def is_ensemble(self) -> bool:
@@ -148,8 +151,8 @@ class ModelRecord(Sendable):
 
     @property
     def goes_by_task(self) -> bool:
-        """Whether what was learned for a request's type of task decides who is asked or believed."""
-        return self.is_ensemble or self.strategy == "learned"
+        """Whether what was learned for a request's type of task decides who is asked, how, or believed."""
+        return self.is_ensemble or self.strategy == "learned" or self.rewrite != "never"
 
     @property
     def is_written(self) -> bool:
@@ -182,7 +185,8 @@ class Derived:
 class RoutingTable:
     """Everything a replica needs to decide alone. `weights`: per task type, per backend, at least 0.
     `trust`: per ensemble, per task type, what feedback taught about its members. `ratings`: per task
-    type, per backend, how good its answers were.
+    type, per backend, how good its answers were. `gains`: what each way of putting a question gains.
+    `predictions`: how good each answer to a question will be, while that is known better than by ratings.
 
     `draining`: the gateway is about to stop; running requests finish, new ones are refused. `edition`: which
     deployment it belongs to; a replica uses no table of another one.
@@ -196,12 +200,22 @@ class RoutingTable:
     edition: str = ""
     trust: Mapping[str, Mapping[str, Trust]] = field(default_factory=dict)
     ratings: Mapping[str, Mapping[str, Rating]] = field(default_factory=dict)
+    gains: Gains = field(default_factory=dict)
+    predictions: Predictions | None = None
     derived: Derived = field(default_factory=Derived, init=False, repr=False, compare=False)
 
     def __reduce__(self) -> "tuple[Callable[[bytes], RoutingTable], tuple[bytes]]":
         # One table goes to every replica, and of 1,000 rows it takes milliseconds to pickle.
         if self.derived.pickled is None:
-            learned = (self.weights, self.draining, self.edition, self.trust, self.ratings)
+            learned = (
+                self.weights,
+                self.draining,
+                self.edition,
+                self.trust,
+                self.ratings,
+                self.gains,
+                self.predictions,
+            )
             rows = (self.version, self.backends, self.models, *learned)
             self.derived.pickled = pickle.dumps(rows, pickle.HIGHEST_PROTOCOL)
         return _unpickled, (self.derived.pickled,)

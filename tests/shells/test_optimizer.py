@@ -11,9 +11,11 @@ import pytest
 
 from actors.optimizer import Optimizer
 from actors.optimizing.journal import Journal
+from actors.optimizing.quality_predictor import packed
 from actors.protocol.clock import ManualClock
-from actors.protocol.errors import LLMError, NotFound, OptimizerError, Unprocessable
+from actors.protocol.errors import CallerError, LLMError, NotFound, OptimizerError, Unprocessable
 from actors.protocol.messages import DecisionRecord, EnsembleReport, Feedback, Vote
+from actors.protocol.patterns import Comparison, Trial
 from actors.protocol.ratings import Verdict
 
 
@@ -373,3 +375,122 @@ async def test_after_a_reset_feedback_for_earlier_requests_is_not_found(path: Pa
     with pytest.raises(NotFound):
         await optimizer.feedback(Feedback("r1", correct=True))
     await optimizer.stop()
+
+
+def compared(request_id: str, expected: str | None = None) -> Comparison:
+    return Comparison(request_id, "a", "math", "format", "41", "42", expected)
+
+
+async def test_a_comparison_teaches_as_soon_as_it_is_known_what_is_right(optimizer: Optimizer) -> None:
+    await optimizer.record([outcome("r1")])
+    await optimizer.compare([compared("r1")])
+    before = await optimizer.gains()
+
+    await optimizer.feedback(Feedback("r1", gold="42"))
+    await optimizer.compare([compared("r2", expected="42")])
+
+    gain = (await optimizer.gains())["a"]["math"]["format"]
+    assert before == {}
+    assert gain.gain > 0
+    assert gain.trials == pytest.approx(2, abs=0.01)
+
+
+async def test_what_was_learned_of_patterns_is_there_after_a_restart(path: Path) -> None:
+    first = Optimizer(path, ["a"], never_ends)
+    await first.start()
+    await first.compare([compared("r1", expected="42")])
+    await first.stop()
+
+    second = Optimizer(path, ["a"], never_ends)
+    await second.start()
+
+    assert (await second.gains())["a"]["math"]["format"].trials == 1.0
+    await second.stop()
+
+
+async def test_gains_are_reported_with_what_is_safe(optimizer: Optimizer) -> None:
+    await optimizer.compare([compared(f"r{n}", expected="42") for n in range(40)])
+
+    told = (await optimizer.report())["learned"]["patterns"]["a"]["math"]["format"]
+
+    assert told["safe"] is True
+    assert told["low"] > 0.5
+
+
+async def test_comparisons_are_exported_and_taken_over_again(optimizer: Optimizer) -> None:
+    await optimizer.compare([compared("r1", expected="42")])
+    exported = await optimizer.export_learning()
+
+    await optimizer.reset_learning()
+    empty = await optimizer.gains()
+    await optimizer.import_learning([Trial(**one) for one in exported["comparisons"]])
+
+    assert empty == {}
+    assert (await optimizer.gains())["a"]["math"]["format"].trials == 1.0
+
+
+async def test_where_nothing_is_to_be_learned_comparisons_teach_nothing(path: Path) -> None:
+    optimizer = Optimizer(path, ["a"], never_ends, learns=False)
+    await optimizer.start()
+
+    await optimizer.compare([compared("r1", expected="42")])
+
+    assert await optimizer.gains() == {}
+    assert (await optimizer.export_learning())["comparisons"] == []
+    await optimizer.stop()
+
+
+async def test_a_backend_that_does_not_exist_cannot_be_preferred(optimizer: Optimizer) -> None:
+    await optimizer.record([outcome("r1")])
+
+    with pytest.raises(CallerError, match="Available: a, b") as refusal:
+        await optimizer.feedback(Feedback("r1", preferred="c"))
+
+    assert refusal.value.param == "preferred"
+    await optimizer.feedback(Feedback("r1", preferred="b"))
+    assert (
+        (await optimizer.ratings())["math"]["b"].quality_01 > 0.5 > (await optimizer.ratings())["math"]["a"].quality_01
+    )
+
+
+def on_question(request_id: str, question: str, backend: str) -> DecisionRecord:
+    return replace(outcome(request_id, "unknown"), backend=backend, features=packed(question))
+
+
+async def teach(optimizer: Optimizer, n: int) -> None:
+    """`a` is right on sums and `b` on poems."""
+    for number in range(n):
+        is_sum, backend = bool(number % 2), "ab"[number // 2 % 2]
+        question = (
+            f"Compute {number} * {number + 7}." if is_sum else f"Write {number} lines about the wind and the sea."
+        )
+        await optimizer.record([on_question(f"r{number}", question, backend)])
+        await optimizer.feedback(Feedback(f"r{number}", correct=is_sum == (backend == "a")))
+
+
+async def test_what_questions_say_of_answers_is_published_once_and_is_there_after_a_restart(path: Path) -> None:
+    first = Optimizer(path, ["a", "b"], never_ends)
+    await first.start()
+    nothing = await first.predictions(0)
+    await teach(first, 200)
+    newer = await first.predictions(0)
+    assert newer is not None
+    again = await first.predictions(newer[0])
+    await first.stop()
+    second = Optimizer(path, ["a", "b"], never_ends)
+    await second.start()
+
+    restored = await second.predictions(newer[0])
+
+    assert nothing is not None
+    assert nothing[1] is None
+    assert again is None
+    for found in (newer, restored):
+        assert found is not None
+        assert found[1] is not None
+        on_sum = found[1].expected(packed("Compute 5 * 12."), "unknown")
+        assert on_sum["a"].quality_01 > 0.7 > 0.3 > on_sum["b"].quality_01
+    assert (await second.report())["learned"]["predictions"]["in_use"] is True
+    await second.reset_learning()
+    assert (await second.predictions(newer[0]) or (0, newer))[1] is None
+    await second.stop()

@@ -10,10 +10,22 @@ from actors.protocol.clock import ManualClock
 from actors.protocol.errors import SupervisorError, UnknownModel
 from actors.protocol.messages import Pulse
 from actors.protocol.outlook import Outlook
+from actors.protocol.patterns import Gain, Gains
+from actors.protocol.predictions import Expected, Predictions
 from actors.protocol.ratings import Rating
 from actors.protocol.trust import Trust
 from actors.router import Router
 from actors.routing.table import BackendRecord, Lease, Measured, ModelRecord
+
+
+class Foreseen:
+    """Expects the same of every question."""
+
+    version = 5
+    boldness = 1.0
+
+    def expected(self, features: str, task_type: str) -> Mapping[str, Expected]:
+        return {"net": Expected(0.9, 0.1)}
 
 
 class FakeSources:
@@ -39,6 +51,12 @@ class FakeSources:
 
     async def ratings(self) -> Mapping[str, Mapping[str, Rating]]:
         return {"any": {"net": Rating(0.75, 10.0)}}
+
+    async def gains(self) -> Gains:
+        return {"net": {"math": {"step_by_step": Gain(0.3, 0.1, 0.5, 40.0)}}}
+
+    async def predictions(self, known_version: int) -> tuple[int, Predictions | None] | None:
+        return None if known_version == 5 else (5, Foreseen())
 
     async def lease(self, backend: str) -> Lease:
         self.leases_asked.append(backend)
@@ -89,6 +107,9 @@ async def test_a_refresh_collects_leases_and_weights(router: Router) -> None:
     assert table.backends["local"].direct_lease is None
     assert table.weights == {"unknown": {"net": 0.5, "local": 0.5}}
     assert table.ratings["any"]["net"].quality_01 == 0.75
+    assert table.gains["net"]["math"]["step_by_step"].low == 0.1
+    assert table.predictions is not None
+    assert table.predictions.version == 5
     assert table.trust["panel"]["unknown"].weights == {"net": 2.0, "local": 0.5}
 
 

@@ -15,6 +15,7 @@ from actors.optimizing.journal import FeedbackCounts, Journal, JournalDamaged
 from actors.protocol.clock import ManualClock
 from actors.protocol.errors import OptimizerError
 from actors.protocol.messages import Attempt, DecisionRecord, EnsembleReport, Failure, Feedback, Usage, Vote
+from actors.protocol.patterns import Trial
 
 CLOCK = ManualClock()
 
@@ -276,6 +277,10 @@ def test_a_file_of_the_first_version_is_taken_over(path: Path, journal: Journal)
     journal.close()
     connection = sqlite3.connect(path)
     connection.execute("ALTER TABLE feedback DROP COLUMN ensemble")
+    connection.execute("ALTER TABLE feedback DROP COLUMN gold_right")
+    for column in ("features", "propensity_01", "predicted_01"):
+        connection.execute(f"ALTER TABLE feedback DROP COLUMN {column}")
+    connection.execute("DROP TABLE trials")
     connection.execute("PRAGMA user_version = 1")
     connection.close()
 
@@ -284,3 +289,85 @@ def test_a_file_of_the_first_version_is_taken_over(path: Path, journal: Journal)
 
     assert [(verdict.backend, verdict.reward_01) for verdict in again.verdicts(10)] == [("a", 0.25), ("a", 1.0)]
     again.close()
+
+
+def trial(reward_01: float, at_s: float, pattern: str = "format") -> Trial:
+    return Trial("a", "math", pattern, reward_01, 0.0, at_s)
+
+
+def test_comparisons_are_kept_over_a_restart_the_latest_of_them(journal: Journal, path: Path) -> None:
+    journal.add_trials([trial(1.0, float(n)) for n in range(5)])
+    journal.close()
+
+    again = Journal(path)
+
+    assert [one.at_s for one in again.compared(10)] == [4.0, 3.0, 2.0]
+    again.close()
+
+
+def test_trials_are_judged_requests_and_comparisons_together_newest_first(journal: Journal) -> None:
+    clear = replace(outcome("r2"), pattern="format")
+    journal.commit([outcome("r1"), clear], [Feedback("r1", correct=False), Feedback("r2", correct=True)])
+    journal.add_trials([trial(1.0, CLOCK.wall_s() + 5)])
+
+    latest, *judged = journal.trials(10)
+
+    assert latest.plain_01 == 0.0
+    assert {(one.pattern, one.reward_01, one.plain_01) for one in judged} == {
+        ("plain", 0.0, None),
+        ("format", 1.0, None),
+    }
+
+
+def test_where_all_was_asked_plainly_there_is_nothing_to_compare(journal: Journal) -> None:
+    journal.commit([outcome("r1")], [Feedback("r1", correct=False)])
+
+    assert journal.trials(10) == []
+
+
+def test_comparisons_are_taken_over_once_and_forgotten(journal: Journal) -> None:
+    assert [journal.adopt([trial(1.0, 3.0)]) for _ in range(2)] == [1, 0]
+
+    journal.forget()
+
+    assert journal.compared(10) == []
+
+
+def test_what_follows_from_the_right_answer_counts_where_nothing_else_was_said(journal: Journal) -> None:
+    said = [
+        Feedback("r1", gold="42", gold_right=True),
+        Feedback("r2", gold="42", correct=False, gold_right=True),
+        Feedback("r3", gold="42"),
+    ]
+    journal.commit([outcome("r1"), outcome("r2"), outcome("r3")], said)
+
+    assert [verdict.reward_01 for verdict in journal.verdicts(10)] == [0.0, 1.0]
+    (total,) = journal.totals()
+    assert (total.correct, total.incorrect) == (1, 1)
+
+
+def test_saying_the_same_again_is_a_repetition_also_where_it_can_no_longer_be_compared(journal: Journal) -> None:
+    journal.commit([outcome("r1")], [Feedback("r1", gold="42", gold_right=True)])
+
+    assert journal.commit([], [Feedback("r1", gold="42")]) == ["repeated"]
+    assert [verdict.reward_01 for verdict in journal.verdicts(10)] == [1.0]
+
+
+def test_a_preferred_backend_is_good_and_the_one_that_answered_is_not(journal: Journal) -> None:
+    said = [Feedback("r1", preferred="b"), Feedback("r2", preferred="a"), Feedback("r3", preferred="b", correct=True)]
+    journal.commit([outcome("r1"), outcome("r2"), outcome("r3")], said)
+
+    found = [(verdict.backend, verdict.reward_01) for verdict in journal.verdicts(10)]
+    assert found == [("a", 1.0), ("b", 1.0), ("a", 1.0), ("a", 0.0), ("b", 1.0)]
+
+
+def test_how_a_request_was_decided_is_kept_with_its_judgement(journal: Journal) -> None:
+    looked_at = replace(
+        outcome("r1"), features="Zg==", propensity_01=0.25, predicted=[("a", 0.75, 0.1), ("b", 0.5, 0.1)]
+    )
+    journal.commit([looked_at, outcome("r2")], [Feedback("r1", correct=True), Feedback("r2", correct=True)])
+
+    (seen,) = journal.seen_verdicts(10, with_features=True)
+
+    assert (seen.features, seen.propensity_01, seen.predicted_01) == ("Zg==", 0.25, 0.75)
+    assert [one.predicted_01 for one in journal.seen_verdicts(10)] == [None, 0.75]

@@ -38,6 +38,15 @@ def test_a_gold_answer_tells_who_was_right_although_the_merged_answer_was_not() 
     assert weights["b"] > weights["c"] > weights["a"]
 
 
+def test_a_preferred_member_was_right() -> None:
+    assert weights_after(Feedback("r1", preferred="b")) == weights_after(Feedback("r1", gold="41"))
+    assert weights_after(Feedback("r1", preferred="c")) == {}  # it gave no answer
+
+
+def test_what_follows_from_the_right_answer_counts_as_said() -> None:
+    assert weights_after(Feedback("r1", gold_right=False)) == weights_after(Feedback("r1", correct=False))
+
+
 def test_a_score_counts_as_a_verdict() -> None:
     assert weights_after(Feedback("r1", score_01=0.9)) == weights_after(Feedback("r1", correct=True))
 

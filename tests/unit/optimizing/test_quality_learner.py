@@ -29,11 +29,11 @@ def test_evidence_of_no_weight_teaches_nothing() -> None:
 def test_models_that_are_good_at_different_questions_are_told_apart() -> None:
     left, right = [1.0, 0.0], [0.0, 1.0]
     features = np.array([left, right] * 40)
-    described = Landmarks.among(features).describe(features)
+    rows = Landmarks.among(features).describe(features)
     arm = np.repeat([0, 1], 40)
     reward_01 = (np.tile([0, 1], 40) == arm).astype(float)  # the first is right on the left, the second on the right
 
-    predicted = described[:2] @ fitted(Judged(described, arm, reward_01, np.ones(80)), 2).weights.T
+    predicted = rows[:2] @ fitted(Judged(rows, arm, reward_01, np.ones(80)), 2).weights.T
 
     assert list(predicted.argmax(1)) == [0, 1]
 

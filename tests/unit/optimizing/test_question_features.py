@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.optimizing.question_features import PLAIN, SHAPE_WEIGHT, SIZE, WORDS, question_features
+from actors.optimizing.question_features import PLAIN, SHAPE_WEIGHT, SIZE, WORDS, question_features, task_shares
 
 
 @given(st.text(max_size=2000))
@@ -36,3 +36,10 @@ def test_the_middle_of_a_long_text_does_not_count() -> None:
     one, other = (question_features("a" * 600 + middle * 500 + "z" * 300) for middle in "xy")
 
     assert np.array_equal(one, other)
+
+
+def test_the_guess_at_the_task_is_part_of_it_in_whole_and_zero_where_nothing_was_guessed() -> None:
+    guessed = question_features("2 + 2", (100, 700, 0, 0, 0, 0, 0, 150, 50))
+
+    assert list(task_shares(guessed)) == pytest.approx([0.1, 0.7, 0.0, 0.0, 0.0, 0.0, 0.0, 0.15])
+    assert not task_shares(question_features("2 + 2")).any()

@@ -2,11 +2,13 @@
 
 import random
 from collections import Counter
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import pytest
 
 from actors.protocol.errors import LLMRouterError
+from actors.protocol.predictions import Expected
 from actors.protocol.preference import FOR_QUALITY, PREFERENCES
 from actors.protocol.ratings import Rating
 from actors.routing.strategies import STRATEGIES, LocalView, best_backend, order, rested_first
@@ -218,7 +220,7 @@ def test_learned_keeps_the_given_order_among_those_that_nobody_judged() -> None:
 
 
 def test_learned_tries_others_as_often_as_it_says() -> None:
-    with_view, known = view(), rated(0.2, a=0.5, b=0.5)
+    with_view, known = view(), rated(0.2, a=0.5, b=0.5)  # alike: half of all, but for the limit
 
     firsts = Counter(
         (ordered(known, with_view)[0], round(with_view.propensity_01, 3), with_view.explored) for _ in range(1000)
@@ -238,3 +240,55 @@ def test_learned_goes_by_what_is_known_of_the_request_s_type_of_task() -> None:
     assert ordered(known, with_view) == ["b", "a"]
     with_view.task_type = "chat"
     assert ordered(known, with_view) == ["a", "b"]
+
+
+@dataclass
+class Foreseen:
+    """Expects that `b` answers best whatever is asked, and knows nothing of others but `a`."""
+
+    version: int = 1
+    boldness: float = 1.0
+
+    def expected(self, features: str, task_type: str) -> Mapping[str, Expected]:
+        return {"a": Expected(0.2, 0.1), "b": Expected(0.9, 0.1)}
+
+
+def test_learned_goes_by_what_is_predicted_of_the_question() -> None:
+    known = replace(rated(0.0, a=0.8, b=0.5, c=0.6), predictions=Foreseen())
+    with_view = view()
+
+    with_view.features = "of a question"
+    assert ordered(known, with_view) == ["b", "c", "a"]
+    assert with_view.predicted == [("a", 0.2, 0.1), ("b", 0.9, 0.1)]
+
+
+def test_learned_tries_oftener_what_is_less_known_and_never_what_is_surely_worse() -> None:
+    known, with_view = rated(0.5, a=0.8, b=0.6, c=0.6), view()
+    ratings = {"a": Rating(0.8, 400.0), "b": Rating(0.6, 400.0), "c": Rating(0.6, 3.0)}
+    known = replace(known, ratings={"any": ratings})
+
+    firsts = Counter((ordered(known, with_view)[0], round(with_view.propensity_01, 2)) for _ in range(2000))
+
+    # c's standard deviation is (0.24 / 6) ** 0.5 = 0.2, and 0.2 is missing: 15.9 %.
+    assert set(firsts) == {("a", 0.84), ("c", 0.16)}
+    assert 250 < firsts["c", 0.16] < 390  # four standard deviations
+
+
+def test_learned_explores_as_much_of_the_uncertainty_of_predictions_as_they_say() -> None:
+    known = replace(rated(1.0, a=0.8, b=0.5), predictions=Foreseen(boldness=5.0))
+    with_view = view()
+    with_view.features = "of a question"
+
+    chances = {ordered(known, with_view)[0]: with_view.propensity_01 for _ in range(200)}
+
+    # Each deviation is 5 * 0.1 / 1.96 = 0.255, that of the difference 0.361; 0.7 are 1.94 of those: 2.6 %.
+    assert chances["a"] == pytest.approx(0.026, abs=0.003)
+
+
+def test_without_features_ratings_decide() -> None:
+    known = replace(rated(0.0, a=0.8, b=0.5, c=0.6), predictions=Foreseen())
+    with_view = view()
+    with_view.predicted = [("old", 0.5, 0.5)]
+
+    assert ordered(known, with_view) == ["a", "c", "b"]
+    assert not with_view.predicted

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.optimizing.sampling import chances_of_being_best, limited
+from actors.routing.sampling import Odds, chances_of_being_best, limited, odds
 
 
 def test_arms_of_which_the_same_is_known_are_asked_alike() -> None:
@@ -39,3 +39,18 @@ def test_all_but_the_best_get_no_more_than_the_limit_in_their_former_proportion(
     assert list(limited(np.array([0.4, 0.4, 0.2]), 0, 0.3)) == pytest.approx([0.7, 0.2, 0.1])
     assert list(limited(np.array([0.4, 0.4, 0.2]), 0, 0.6)) == pytest.approx([0.4, 0.4, 0.2])
     assert list(limited(np.array([0.4, 0.4, 0.2]), 0, 0.0)) == pytest.approx([1.0, 0.0, 0.0])
+
+
+@given(numbers, st.floats(0, 1))
+def test_odds_name_the_best_and_keep_the_limit(arms: list[tuple[float, float]], share: float) -> None:
+    worth, deviation = zip(*arms, strict=True)
+
+    found = odds(worth, deviation, share)
+
+    assert worth[found.best] == max(worth)
+    assert sum(found.chances) == pytest.approx(1.0)
+    assert 1.0 - found.chances[found.best] <= share + 1e-9
+
+
+def test_without_exploration_the_best_is_always_asked() -> None:
+    assert odds((0.2, 0.9), (0.5, 0.5), 0.0) == Odds(1, [0.0, 1.0])
