@@ -23,6 +23,7 @@ from actors.backend import Backend
 from actors.config.file import load_config
 from actors.config.settings import Config
 from actors.edge.answer_cache import AnswerCache, AnswerStore
+from actors.edge.answers_given import AnswersGiven
 from actors.edge.http import HttpApp
 from actors.edge.ledger import Ledger
 from actors.edge.listener import Listener
@@ -54,6 +55,7 @@ from actors.tracer import Tracer
 from actors.tracing.tokens import TokenCounter
 from actors.wiring import (
     check_backend,
+    describe_of,
     detect_of,
     exporter_of,
     fingerprint,
@@ -61,6 +63,7 @@ from actors.wiring import (
     limit_of,
     provider_of,
     provider_under,
+    rewriter_of,
     sandbox_of,
 )
 
@@ -148,11 +151,22 @@ class EnsembleReplica(Ensemble):
         breakers = Breakers(name)
         sandbox, count, similar = sandbox_of(config), TokenCounter(), Likeness()
         cast = Cast(
-            switchboard.port_for, random.Random(), holdings, breakers, sandbox, count, similar, detect_of(config)
+            switchboard.port_for,
+            random.Random(),
+            holdings,
+            breakers,
+            sandbox,
+            count,
+            similar,
+            detect_of(config),
+            describe_of(config),
         )
         watch = watch_of(config, links.note_quality)
         finished = ledger.write if purse is None else partial(_settled, ledger, purse)
-        orchestrator = Orchestrator(cast, finished, watch=watch)
+        given = AnswersGiven() if config.optimizer.enabled else None
+        orchestrator = Orchestrator(
+            cast, finished, watch=watch, rewriter=rewriter_of(config), compare=links.compare, given=given
+        )
         keeper, cache = LeaseKeeper(holdings, links.renew), cache_of(config, ledger)
         most = config.server.max_in_flight
         super().__init__(
@@ -206,7 +220,13 @@ def members(config: Config, state_path: str, stage: Stage, edition: str) -> list
             OPTIMIZER,
             "optimizer",
             Optimizer,
-            (Path(state_path), list(config.backends), end_self, config.optimizer.enabled),
+            (
+                Path(state_path),
+                list(config.backends),
+                end_self,
+                config.optimizer.enabled,
+                config.optimizer.rewrite_delta_01,
+            ),
         ),
         Role(ROUTER, "router", Router, (tables.backends, tables.models, sources, end_self, tables.edition)),
         *(

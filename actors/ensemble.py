@@ -23,6 +23,7 @@ from actors.protocol.clock import SYSTEM_CLOCK, Clock
 from actors.protocol.columns import Written
 from actors.protocol.errors import LLMError, Overloaded, SupervisorError
 from actors.protocol.messages import ActorStatus, CompanyStatus, DecisionRecord, Feedback, JsonObject, Outcome, Pulse
+from actors.protocol.patterns import Trial
 from actors.protocol.ratings import Verdict
 from actors.protocol.streams import Closeable, HandedOn
 from actors.routing.table import BackendRecord, RoutingTable
@@ -53,7 +54,7 @@ class Links(Protocol):
     async def feedback(self, feedback: Feedback) -> JsonObject: ...
     async def optimizer_report(self) -> JsonObject: ...
     async def export_learning(self) -> JsonObject: ...
-    async def import_learning(self, judgements: Sequence[Verdict]) -> int: ...
+    async def import_learning(self, learned: Sequence[Verdict | Trial]) -> int: ...
     async def reset_learning(self) -> None: ...
     async def errors(self) -> JsonObject: ...
     async def performance_report(self, recent: int) -> JsonObject: ...
@@ -130,6 +131,7 @@ class Ensemble:
             task.cancel()
         if self._raising is not None:
             self._raising.cancel()
+        await self._orchestrator.stop()
         await self._ledger.flush_decisions()
         await self._ledger.flush_measurements()
 
@@ -229,7 +231,7 @@ class Ensemble:
     async def record_feedback(self, feedback: Feedback) -> JsonObject:
         """Hands feedback to the optimizer; returns once it is durable there."""
         await self._ledger.flush_decisions()  # the request that it speaks of may be a moment old
-        return await self._links.feedback(feedback)
+        return await self._links.feedback(self._orchestrator.judged(feedback))
 
     async def status(self) -> JsonObject:
         """Who is there and in which state; from the last known news where the supervisor is silent."""
@@ -266,9 +268,9 @@ class Ensemble:
         """The judgements in force, as `import_learning` takes them."""
         return await self._links.export_learning()
 
-    async def import_learning(self, judgements: Sequence[Verdict]) -> JsonObject:
-        """Takes judgements over that were exported."""
-        return {"imported": await self._links.import_learning(judgements)}
+    async def import_learning(self, learned: Sequence[Verdict | Trial]) -> JsonObject:
+        """Takes over what was exported."""
+        return {"imported": await self._links.import_learning(learned)}
 
     async def reset_learning(self) -> JsonObject:
         """Forgets all that was learned."""

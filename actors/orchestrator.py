@@ -12,22 +12,26 @@ from types import TracebackType
 from typing import Any
 
 from actors.edge import replies
+from actors.edge.answers_given import AnswersGiven
 from actors.edge.gateway import ChatRequest, Reply, StreamedReply
 from actors.edge.quality_watch import QualityWatch
 from actors.edge.turned_away import CLIENT_CLOSED_REQUEST, refused
-from actors.edge.wishes import target_of
+from actors.edge.wishes import known_pattern, target_of
 from actors.orchestrating.chunks import Sent, as_chunks, is_bare_usage
 from actors.orchestrating.ending import all_ended
 from actors.orchestrating.leading import leads
 from actors.orchestrating.player import Opened, Player
 from actors.orchestrating.repairing import resumed
 from actors.orchestrating.scene import Cast, Scene
+from actors.orchestrating.shadowing import Shadows
 from actors.protocol.clock import SYSTEM_CLOCK, Clock, Deadline
 from actors.protocol.errors import BackendError, LLMError
-from actors.protocol.messages import AttemptOutcome, DecisionRecord, Failure, JsonObject, Outcome
+from actors.protocol.messages import AttemptOutcome, DecisionRecord, Failure, Feedback, JsonObject, Outcome
+from actors.protocol.patterns import Comparison
 from actors.protocol.tasks import UNGUESSED, TaskGuess, question_in
 from actors.resilience.rates import Bucket
 from actors.resilience.retry import AttemptBudget
+from actors.rewriting.rewriter import Phrasing, Rewriter
 from actors.routing.table import BackendRecord, ModelRecord, RoutingTable
 
 FIRST_SIGN_AFTER_S = 1.0  # an ensemble that fails within this is answered with a status, later with an error event
@@ -38,7 +42,8 @@ ASIDES_PER_MIN = 12_000.0  # 1 % of a core
 class Orchestrator:
     """Plays requests on a cast of models. `on_finished` gets one record per request, whatever became of it.
 
-    `watch`: sees the answers that were given.
+    `watch`: sees the answers that were given. `rewriter`: puts questions in other ways; `compare`: hears what that
+    brought where it was only tried beside. `given`: remembers the answers, for feedback.
     """
 
     def __init__(
@@ -47,17 +52,36 @@ class Orchestrator:
         on_finished: Callable[[DecisionRecord], None],
         clock: Clock = SYSTEM_CLOCK,
         watch: QualityWatch | None = None,
+        rewriter: Rewriter | None = None,
+        compare: Callable[[Comparison], None] | None = None,
+        given: AnswersGiven | None = None,
     ) -> None:
         self._cast = cast
+        self._rewriter = rewriter
+        self._given = given
         self._watch = watch
         self._player = Player(cast, clock)
+        self._shadows = None if compare is None else Shadows(self._player, cast.view.rng, compare, on_finished)
         self._on_finished = on_finished
         self._clock = clock
         self._asides = Bucket(ASIDES_PER_MIN, clock)
 
     def in_flight(self, backend: str) -> int:
         """How many of this replica's calls to the backend are under way."""
-        return self._cast.in_flight.get(backend, 0)
+        return self._player.in_flight(backend)
+
+    def judged(self, feedback: Feedback) -> Feedback:
+        """The feedback, with what follows from it for an answer that was given here; a good one becomes an example."""
+        if self._given is not None:
+            feedback = self._given.judged(feedback)
+        if self._rewriter is not None:
+            self._rewriter.shelf.judge(feedback)
+        return feedback
+
+    async def stop(self) -> None:
+        """Gives up what is asked beside."""
+        if self._shadows is not None:
+            await self._shadows.stop()
 
     async def complete(self, request: ChatRequest, table: RoutingTable) -> Reply:
         """The whole answer. Raises errors of the `LLMError` tree."""
@@ -67,6 +91,7 @@ class Orchestrator:
             if isinstance(outcome, Failure):
                 raise outcome.as_error()
         record = self._finish(request, scene, outcome.backend)
+        self._note_answer(scene, outcome.backend, outcome.text)
         if self._watch is not None:
             self._watch.see(request.body, scene.answers or (outcome,), scene.report)
         body = outcome.completion.body if scene.report is None else replies.merged_body(outcome, record)
@@ -101,6 +126,8 @@ class Orchestrator:
     def _scene(self, request: ChatRequest, table: RoutingTable) -> Scene:
         try:
             target = target_of(request, table)
+            if request.wishes.pattern is not None and self._rewriter is not None:
+                known_pattern(request.wishes.pattern, self._rewriter.patterns)
         except LLMError as error:
             self._on_finished(refused(request, error, self._clock))
             raise
@@ -111,6 +138,7 @@ class Orchestrator:
         else:
             deadline_s, max_cost_usd = target.deadline_s, target.max_cost_usd
             attempts = target.max_attempts + (target.times_asked(len(table.leaves(target.name))))
+        phrasing, task = self._phrased(request, target, table)
         return Scene(
             request_id=request.request_id,
             body=request.body,
@@ -121,8 +149,40 @@ class Orchestrator:
             clock=self._clock,
             max_cost_usd=max_cost_usd,
             came_s=request.received_s,
-            task=self._task(request.body, target),
+            task=task,
+            features=self._features(request.body, target, task),
+            phrasing=phrasing,
         )
+
+    def _phrased(
+        self, request: ChatRequest, target: ModelRecord | BackendRecord, table: RoutingTable
+    ) -> tuple[Phrasing | None, TaskGuess]:
+        """In which ways the question may be put, and what kind of question it is."""
+        rewriter, wishes = self._rewriter, request.wishes
+        if rewriter is None:
+            return None, self._task(request.body, target)
+        mode = rewriter.mode_of(wishes.rewrite, None if isinstance(target, BackendRecord) else target.rewrite)
+        if mode == "never" and wishes.pattern is None:
+            return None, self._task(request.body, target)
+        task = self._cast.detect(question_in(request.body["messages"]))
+        found = rewriter.phrasing(request.body, mode, task.task_type, request.key_name, table.gains, wishes.pattern)
+        return found, task
+
+    def _note_answer(self, scene: Scene, backend: str, text: str) -> None:
+        """Keeps the answer for what may be said of it, and may have the question asked in another way beside."""
+        if self._given is not None:
+            self._given.note(scene.request_id, text)
+        phrasing = scene.phrasing
+        if phrasing is None:
+            return
+        phrasing.answered(scene.request_id, text)
+        if phrasing.mode == "shadow" and self._shadows is not None:
+            self._shadows.consider(scene, phrasing, backend, text)
+
+    def _features(self, body: JsonObject, target: ModelRecord | BackendRecord, task: TaskGuess) -> str:
+        if isinstance(target, BackendRecord) or target.strategy != "learned":
+            return ""
+        return self._cast.describe(question_in(body["messages"]), task.permille)
 
     def _task(self, body: JsonObject, target: ModelRecord | BackendRecord) -> TaskGuess:
         """Always told where it decides something; else, for reports and later learning, as often as costs next to
@@ -168,6 +228,7 @@ class Orchestrator:
                     if going is None:
                         raise
         record = self._finish(request, scene, backend, overhead_ms=overhead_ms)
+        self._note_answer(scene, backend, sent.text)
         if self._watch is not None and not self._watch.is_full:
             self._watch.see_stream(request.body, backend, sent.text, finish_reason, sent.is_plain)
         if held is not None:
@@ -184,6 +245,7 @@ class Orchestrator:
             if isinstance(outcome, Failure):
                 raise outcome.as_error()
         record = self._finish(request, scene, outcome.backend)
+        self._note_answer(scene, outcome.backend, outcome.text)
         if self._watch is not None:
             self._watch.see(request.body, scene.answers or (outcome,), scene.report)
         usage = record.usage if request.include_usage else None
@@ -244,7 +306,8 @@ class Orchestrator:
             cost_usd=scene.cost_usd,
             ensemble=scene.report,
             excluded=tuple(scene.excluded.items()),
-            propensity_01=scene.propensity_01,
+            propensity_01=scene.propensity_01
+            * (1.0 if scene.phrasing is None else scene.phrasing.probability_01(backend)),
             key_name=request.key_name,
             table_version=scene.table.version,
             unclosed=scene.table.unclosed,
@@ -252,6 +315,9 @@ class Orchestrator:
             explored=scene.explored,
             task_type=scene.task.task_type,
             task_permille=scene.task.permille,
+            pattern=scene.pattern_of(backend),
+            features=scene.features,
+            predicted=scene.predicted,
         )
         self._on_finished(record)
         return record

@@ -3,20 +3,26 @@
 import asyncio
 import hashlib
 import json
+import random
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import assert_never
 
 from pydantic import SecretStr
 
+from actors.config.patterns import patterns_of
 from actors.config.settings import BackendConfig, Config, LlamaCppBackend, OpenAIBackend, ScriptedBackend
+from actors.ensembling.language import language_of
+from actors.optimizing.quality_predictor import packed
 from actors.optimizing.tasks.detector import TaskDetector
 from actors.protocol.ports import Provider
+from actors.protocol.predictions import Describe, undescribed
 from actors.protocol.tasks import Detect, unguessed
 from actors.providers.catalogue import resolve
 from actors.providers.llama_cpp import LlamaCpp
 from actors.providers.openai import OpenAI
 from actors.providers.scripted import Scripted
+from actors.rewriting.rewriter import Rewriter
 from actors.routing.shares import Allowance
 from actors.routing.table import BackendRecord, Lease
 from actors.sandbox.sandbox import Sandbox
@@ -78,6 +84,26 @@ def sandbox_notices(config: Config) -> list[str]:
 def detect_of(config: Config) -> Detect:
     """What tells the types of tasks apart; nothing does where nothing is to be learned."""
     return TaskDetector.trained().detect if config.optimizer.enabled else unguessed
+
+
+def rewriter_of(config: Config) -> Rewriter:
+    """What puts questions in other ways, where a model, the optimizer or a caller wants that."""
+    learning = config.optimizer
+    delta, share_01 = learning.rewrite_delta_01, learning.rewrite_share_01
+    return Rewriter(
+        patterns_of(learning.patterns),
+        random.Random(),
+        config.rewrites(),
+        delta,
+        share_01,
+        language_of,
+        learns=learning.enabled,
+    )
+
+
+def describe_of(config: Config) -> Describe:
+    """What a learned model sees of a question; nothing where nothing is to be learned."""
+    return packed if config.optimizer.enabled else undescribed
 
 
 def exporter_of(config: Config) -> Callable[[], Exporter] | None:

@@ -10,6 +10,7 @@ from actors.tracing.tokens import parts_of_prompt
 ASCII_CHARS_PER_TOKEN: Final = 3.0  # fewer than usual
 OTHER_CHARS_PER_TOKEN: Final = 1.0
 IMAGE_TOKENS: Final = 1_500  # what a large one costs at OpenAI, and its parts are not looked at
+REWRITTEN_TOKENS: Final = 1_200  # three examples at their longest, and a template
 ASSUMED_COMPLETION_TOKENS: Final = 1_000  # of a request that sets no limit, unless longer answers were seen
 
 
@@ -30,7 +31,10 @@ class Expectation:
         """What a request costs if everybody is asked whom the model may ask, each once and without another try."""
         limit = body.get("max_completion_tokens") or body.get("max_tokens")
         tokens = limit or self._longest.get(target.name, ASSUMED_COMPLETION_TOKENS)
-        return _cost_usd(target, table, prompt_tokens(body), tokens * (body.get("n") or 1))
+        prompt = prompt_tokens(body)
+        if isinstance(target, ModelRecord) and target.rewrite == "live":
+            prompt += REWRITTEN_TOKENS
+        return _cost_usd(target, table, prompt, tokens * (body.get("n") or 1))
 
 
 def prompt_tokens(body: JsonObject) -> int:

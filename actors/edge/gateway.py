@@ -8,6 +8,7 @@ from typing import Protocol
 from actors.edge.observatory import Observatory
 from actors.protocol.errors import LLMError
 from actors.protocol.messages import DecisionRecord, Feedback, JsonObject
+from actors.protocol.patterns import RewriteMode, Trial
 from actors.protocol.preference import Preference
 from actors.protocol.ratings import Verdict
 from actors.protocol.streams import Closeable
@@ -27,6 +28,8 @@ class Wishes:
     members: tuple[str, ...] | None = None
     cache: str | None = None
     prefer: Preference | None = None
+    rewrite: RewriteMode | None = None
+    pattern: str | None = None
 
 
 NO_WISHES = Wishes()
@@ -122,8 +125,8 @@ class Gateway(Protocol):
         """What was judged, for `import_learning`."""
         ...
 
-    async def import_learning(self, judgements: Sequence[Verdict]) -> JsonObject:
-        """How many of the judgements were new."""
+    async def import_learning(self, learned: Sequence[Verdict | Trial]) -> JsonObject:
+        """How much of it was new."""
         ...
 
     async def reset_learning(self) -> JsonObject:

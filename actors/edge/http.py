@@ -197,7 +197,7 @@ class HttpApp:
 
     async def _import(self, exchange: Exchange) -> JsonObject:
         body = wire.json_object(await exchange.body(), exchange.headers)
-        return await self._gateway.import_learning(wire.judgements(body))
+        return await self._gateway.import_learning(wire.learned(body))
 
     async def _report(self, exchange: Exchange) -> JsonObject | Page:
         """As a page for whoever asks for one by name, like browsers do; as JSON for everybody else."""

@@ -1,5 +1,6 @@
 """How does a replica reach the control plane, and how does it learn where its front really listens?"""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,9 @@ from actors.edge.ray_ports import BackendPort, OptimizerPort, RouterPort, Superv
 from actors.edge.ray_stage import Stage, raise_root
 from actors.ensembling.quality import Quality
 from actors.protocol.columns import Written
+from actors.protocol.errors import LLMError
 from actors.protocol.messages import CompanyStatus, Feedback, JsonObject, Pulse, Role
+from actors.protocol.patterns import Comparison, Trial
 from actors.protocol.ratings import Verdict
 from actors.routing.shares import Grant, Renewal
 from actors.routing.table import RoutingTable
@@ -62,8 +65,12 @@ class ReplicaLinks:
     async def export_learning(self) -> JsonObject:
         return await self._optimizer.export_learning()
 
-    async def import_learning(self, judgements: Sequence[Verdict]) -> int:
-        return await self._optimizer.import_learning(judgements)
+    async def import_learning(self, learned: Sequence[Verdict | Trial]) -> int:
+        return await self._optimizer.import_learning(learned)
+
+    def compare(self, comparison: Comparison) -> None:
+        with contextlib.suppress(LLMError):  # one of a sample
+            self._optimizer.compare([comparison])
 
     async def reset_learning(self) -> None:
         await self._optimizer.reset_learning()

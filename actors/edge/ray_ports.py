@@ -23,6 +23,8 @@ from actors.protocol.messages import (
     Pulse,
 )
 from actors.protocol.outlook import Outlook
+from actors.protocol.patterns import Comparison, Gains, Trial
+from actors.protocol.predictions import Predictions
 from actors.protocol.ratings import Rating, Verdict
 from actors.protocol.sending import Packed
 from actors.protocol.trust import Trust
@@ -148,8 +150,19 @@ class OptimizerPort(Remote):
         exported: JsonObject = await self.call("export_learning")
         return exported
 
-    async def import_learning(self, judgements: Sequence[Verdict]) -> int:
-        imported: int = await self.call("import_learning", judgements)
+    async def gains(self) -> Gains:
+        gains: Gains = await self.call("gains")
+        return gains
+
+    async def predictions(self, known_version: int) -> tuple[int, Predictions | None] | None:
+        newer: tuple[int, Predictions | None] | None = await self.call("predictions", known_version)
+        return newer
+
+    def compare(self, comparisons: Sequence[Comparison]) -> None:
+        self.send("compare", comparisons)
+
+    async def import_learning(self, learned: Sequence[Verdict | Trial]) -> int:
+        imported: int = await self.call("import_learning", learned)
         return imported
 
     async def reset_learning(self) -> None:

@@ -27,6 +27,8 @@ from actors.edge.vitals import this_machine
 from actors.protocol.errors import LLMError, SupervisorError
 from actors.protocol.messages import Pulse, Role
 from actors.protocol.outlook import Outlook
+from actors.protocol.patterns import Gains
+from actors.protocol.predictions import Predictions
 from actors.protocol.ratings import Rating
 from actors.protocol.trust import Trust
 from actors.routing.table import BreakerState, Lease, Measured
@@ -129,6 +131,12 @@ class Sources:
 
     async def ratings(self) -> Mapping[str, Mapping[str, Rating]]:
         return await OptimizerPort(self.stage.namespace).ratings()
+
+    async def gains(self) -> Gains:
+        return await OptimizerPort(self.stage.namespace).gains()
+
+    async def predictions(self, known_version: int) -> tuple[int, Predictions | None] | None:
+        return await OptimizerPort(self.stage.namespace).predictions(known_version)
 
     async def lease(self, backend: str) -> Lease:
         lease: Lease = await Remote(backend_actor(backend), self.stage.namespace).call("lease")

@@ -95,12 +95,25 @@ def errors_table(errors: JsonObject) -> Table:
 
 
 def optimizer_tables(told: JsonObject) -> list[Table]:
-    """Ratings by type of task with their 95 % intervals, what changed (UTC), and the outcomes of each way to answer."""
+    """Ratings by type of task and what patterns gain, with 95 % intervals, the mean squared errors of predictions by
+    question and of ratings, what changed (UTC), and the outcomes of each way to answer."""
     ratings = _table("Ratings", "task", "backend", "quality", "from", "to", "judgements")
     for task, backends in told["learned"]["ratings"].items():
         for backend, one in backends.items():
             bounds = (f"{one[key]:.3f}" for key in ("quality_01", "low_01", "high_01"))
             ratings.add_row(task, backend, *bounds, f"{one['judgements']:.0f}")
+    patterns = _table("Patterns", "task", "backend", "pattern", "gain", "from", "to", "trials", "safe")
+    for backend, tasks in told["learned"]["patterns"].items():
+        for task, gains in tasks.items():
+            for name, gain in gains.items():
+                bounds = (f"{gain[key]:+.3f}" for key in ("gain", "low", "high"))
+                patterns.add_row(task, backend, name, *bounds, f"{gain['trials']:.0f}", "yes" if gain["safe"] else "no")
+    predictions = _table("Predictions", "judgements", "checked on", "error", "of ratings", "in use")
+    if (found := told["learned"]["predictions"]) is not None:
+        counts = (str(found[key]) for key in ("judgements", "checked_on"))
+        errors = (f"{found[key]:.4f}" for key in ("error", "rating_error"))
+        but = f", but not on {', '.join(found['not_on'])}" if found["not_on"] else ""
+        predictions.add_row(*counts, *errors, f"yes{but}" if found["in_use"] else "no")
     arms = _table("Outcomes", "task", "backend", "strategy", "pattern", "count", "ok", "right", "wrong")
     for arm in told["outcomes"]["arms"]:
         keys = ("task_type", "backend", "strategy", "pattern", "count", "ok", "correct", "incorrect")
@@ -110,7 +123,7 @@ def optimizer_tables(told: JsonObject) -> list[Table]:
         when = datetime.fromtimestamp(change["at_s"], UTC).strftime("%Y-%m-%d %H:%M")
         means = (f"{change[key]:.3f}" for key in ("before_01", "after_01"))
         changes.add_row(when, change["backend"], *means, f"{change['judgements']} judgements")
-    return [ratings, *([changes] if changes.row_count else []), arms]
+    return [ratings, *(table for table in (patterns, predictions, changes) if table.row_count), arms]
 
 
 def usage_tables(usage: JsonObject) -> list[Table]:

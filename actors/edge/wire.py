@@ -32,6 +32,7 @@ from actors.edge.gateway import NO_WISHES, ChatRequest, Wishes, new_request_id
 from actors.protocol.clock import SYSTEM_CLOCK, Clock
 from actors.protocol.errors import CallerError, Unprocessable
 from actors.protocol.messages import Feedback, JsonObject
+from actors.protocol.patterns import MODES, Trial
 from actors.protocol.preference import PREFERENCES, Preference
 from actors.protocol.ratings import Verdict
 
@@ -84,6 +85,8 @@ WISHES: Mapping[str, Check] = {
     "min_confidence_01": number(0, 1),
     "members": list_of(label(), "backend or model names", 1, 64),
     "cache": choice("use", "bypass", "refresh"),
+    "rewrite": choice(*MODES),
+    "pattern": label(),
     "prefer": one_of(choice(*PREFERENCES), mapping_of(number(0, 1_000_000))),
 }
 
@@ -103,7 +106,11 @@ JUDGEMENT: Mapping[str, Check] = {
     "reward_01": number(0, 1),
     "at_s": number(0, 1e12),
 }
-EXPORT: Mapping[str, Check] = {"judgements": list_of(typed_object(), "objects", 0, 10_000)}
+PATTERN: Mapping[str, Check] = {"pattern": label()}
+COMPARISON: Mapping[str, Check] = {**JUDGEMENT, **PATTERN, "plain_01": number(0, 1)}
+EXPORT: Mapping[str, Check] = dict.fromkeys(
+    ("judgements", "comparisons"), list_of(typed_object(), "objects", 0, 10_000)
+)
 
 
 def json_object(raw: bytes, headers: Mapping[bytes, bytes]) -> JsonObject:
@@ -170,18 +177,26 @@ def feedback(body: JsonObject) -> Feedback:
     return Feedback(**body)
 
 
-def judgements(body: JsonObject) -> list[Verdict]:
-    """The judgements of an export. Raises `CallerError`."""
+def learned(body: JsonObject) -> list[Verdict | Trial]:
+    """The judgements and comparisons of an export. Raises `CallerError`."""
     _check_known(EXPORT, body, closed=True)
     if body.get("judgements") is None:
         raise missing("judgements")
-    for place, judgement in enumerate(body["judgements"]):
-        prefix = f"judgements[{place}]."
-        _check_known(JUDGEMENT, judgement, prefix, closed=True)
-        for key in JUDGEMENT:
-            if judgement.get(key) is None:
+    _check_each("judgements", body["judgements"], JUDGEMENT, PATTERN)
+    _check_each("comparisons", body.get("comparisons") or [], COMPARISON, {})
+    return [
+        *(Verdict(**{key: value for key, value in one.items() if value is not None}) for one in body["judgements"]),
+        *(Trial(**one) for one in body.get("comparisons") or []),
+    ]
+
+
+def _check_each(name: str, given: Iterable[JsonObject], needed: Mapping[str, Check], more: Mapping[str, Check]) -> None:
+    for place, one in enumerate(given):
+        prefix = f"{name}[{place}]."
+        _check_known({**needed, **more}, one, prefix, closed=True)
+        for key in needed:
+            if one.get(key) is None:
                 raise missing(prefix + key)
-    return [Verdict(**judgement) for judgement in body["judgements"]]
 
 
 def suggestion(wrong: str, names: Iterable[str]) -> str:

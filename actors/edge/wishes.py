@@ -7,6 +7,7 @@ from dataclasses import replace
 from actors.edge.gateway import NO_WISHES, ChatRequest, Wishes
 from actors.ensembling.merges import MERGES
 from actors.protocol.errors import CallerError
+from actors.protocol.patterns import PLAIN
 from actors.routing.strategies import STRATEGIES
 from actors.routing.table import TOGETHER, BackendRecord, ModelRecord, RoutingTable
 
@@ -30,6 +31,11 @@ def target_of(request: ChatRequest, table: RoutingTable) -> ModelRecord | Backen
             f"'{target.name}' is an ensemble: it gives one merged answer, so 'n' must be 1, not {request.n}.", param="n"
         )
     return target
+
+
+def known_pattern(name: str, patterns: Iterable[str]) -> None:
+    """Raises `CallerError` for a pattern that does not exist, with the nearest name."""
+    _known(name, [PLAIN, *patterns], "pattern")
 
 
 def _refuse_on_backend(backend: BackendRecord, wishes: Wishes) -> None:
@@ -59,8 +65,10 @@ def _replayed(model: ModelRecord, wishes: Wishes) -> ModelRecord:
         )
     if quorum is not None:
         quorum = min(quorum, len(members))
-    prefer = wishes.prefer or model.prefer
-    return replace(model, strategy=strategy, merge=merge, members=members, quorum=quorum, prefer=prefer)
+    prefer, rewrite = wishes.prefer or model.prefer, wishes.rewrite or model.rewrite
+    return replace(
+        model, strategy=strategy, merge=merge, members=members, quorum=quorum, prefer=prefer, rewrite=rewrite
+    )
 
 
 def _tightened(model: ModelRecord, wishes: Wishes) -> ModelRecord:

@@ -28,6 +28,9 @@ def clusters(ballots: Sequence[Ballot], similar: Similarity, threshold_01: float
     Equal final answers form a group. Ballots without one are grouped by their texts, linked in chains (a ~ b and b ~ c
     puts a and c together), so that a further ballot can unite groups but never split one.
     """
+    stated = {ballot.final_answer for ballot in ballots}
+    if len(stated) == 1 and None not in stated:  # the usual case
+        return [list(range(len(ballots)))]
     answers: dict[str, list[int]] = {}
     texts: list[list[int]] = []
     for place, ballot in enumerate(ballots):

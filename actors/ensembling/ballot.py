@@ -48,7 +48,7 @@ class Ballot:
     @property
     def quality_01(self) -> float:
         """1 for a whole answer, less for each flaw."""
-        return math.prod(FLAW_FACTORS[flaw] for flaw in self.flaws)
+        return math.prod([FLAW_FACTORS[flaw] for flaw in self.flaws]) if self.flaws else 1.0
 
     @property
     def certainty_01(self) -> float | None:
@@ -101,16 +101,18 @@ def _stated(text: str, calls: Sequence[JsonObject], as_json: bool, reading: Read
 
 
 def _flaws(completion: Completion, refused: bool, calls: Sequence[JsonObject], wanted: Wanted) -> tuple[Flaw, ...]:
-    shape = _flaw_of_calls(calls, wanted) if calls else wanted.flaw_of(completion.text)
-    found: dict[Flaw, bool] = {
-        "refused": refused or completion.finish_reason == "content_filter",
-        "empty": not refused and not calls and not completion.text.strip(),
-        "malformed": shape == "malformed",
-        "invalid": shape == "invalid",
-        "truncated": completion.finish_reason == "length",
-        "looping": loops(completion.text),
-    }
-    return tuple(flaw for flaw, present in found.items() if present)
+    found: list[Flaw] = []
+    if refused or completion.finish_reason == "content_filter":
+        found.append("refused")
+    if not refused and not calls and not completion.text.strip():
+        found.append("empty")
+    if shape := _flaw_of_calls(calls, wanted) if calls else wanted.flaw_of(completion.text):
+        found.append(shape)
+    if completion.finish_reason == "length":
+        found.append("truncated")
+    if loops(completion.text):
+        found.append("looping")
+    return tuple(found)
 
 
 def _flaw_of_calls(calls: Sequence[JsonObject], wanted: Wanted) -> Flaw | None:

@@ -40,9 +40,9 @@ _SCRIPTS: Mapping[str, re.Pattern[str]] = {
 
 def loops(text: str) -> bool:
     """Whether a text ends in one piece of up to 400 characters that is said four times over, 160 characters in all."""
-    end = text[-LOOP_CHARS:]
     if len(text) < LOOP_CHARS * (LOOPS + 1):
         return False
+    end = text[-LOOP_CHARS:]
     before = text.rfind(end, 0, len(text) - 1)
     period = len(text) - LOOP_CHARS - before
     if before < 0 or period > LOOP_CHARS * 10:

@@ -33,11 +33,12 @@ class FailoverHandler:
         self._model = model
         self._scene = scene
         self._view = view
-        view.task_type = scene.task.task_type
+        view.task_type, view.features = scene.task.task_type, scene.features
         with ORDERING:
             self._members: Sequence[str] = order(model, scene.table, view)
         if model.strategy == "learned":
             scene.propensity_01, scene.explored = view.propensity_01, view.explored
+            scene.predicted = view.predicted
         self._postponed: dict[str, float] = {}
         self._worst: Failure | None = None
         self.wait_s = 0.0

@@ -18,6 +18,7 @@ from actors.tracing.spans import TracedSection, trace_block_async
 
 DECIDING = TracedSection("ensembler", "decide")
 
+GOES_ON = (Wait, AskMore, AskVerifier)  # a union would be built anew for each step
 Asked = Callable[[str], Coroutine[Any, Any, Outcome]]
 
 
@@ -49,7 +50,7 @@ async def hear_panel(
     with Arrivals(deadline.time_left_s()) as arrivals:
         try:
             start(panel.invited)
-            while isinstance(step := panel.step(), Wait | AskMore | AskVerifier):
+            while isinstance(step := _next_step(panel), GOES_ON):
                 if isinstance(step, AskVerifier):
                     panel.hear_verifier(await _tried(verifier, step.trials, deadline))
                     continue

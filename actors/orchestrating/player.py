@@ -52,6 +52,10 @@ class Player:
         """What this replica knows beyond the routing table."""
         return self._cast.view
 
+    def in_flight(self, backend: str) -> int:
+        """How many of this replica's calls to the backend are under way."""
+        return self._cast.in_flight.get(backend, 0)
+
     async def play(self, target: ModelRecord | BackendRecord, scene: Scene) -> Outcome:
         """The answer of a backend, or of a model as its strategy says."""
         if isinstance(target, BackendRecord):
@@ -84,7 +88,7 @@ class Player:
             return Failure.of(refusal, backend.name, 0.0)
         try:
             with self._cast.counted(backend.name), scene.waiting:
-                completion = await self._cast.port(backend, scene).complete(scene.call(**parameters))
+                completion = await self._cast.port(backend, scene).complete(scene.call(backend.name, **parameters))
         except LLMError as error:
             return Failure.of(error, backend.name, self._ms_since(started_s))
         return Answer(backend.name, completion, self._ms_since(started_s), cost_of(backend, completion.usage))
@@ -190,7 +194,8 @@ class Player:
             step = panel.step()
         if not isinstance(step, Done | Failed):
             raise AssertionError("A panel whose members have all been heard has ended.")
-        scene.report = replace(step.report, model=model.name)
+        scene.report = step.report
+        scene.report.model = model.name
         if isinstance(step, Failed):
             return _failure_of(model, step, self._ms_since(started_s))
         scene.answers = panel.answers
@@ -283,7 +288,7 @@ class Player:
         try:
             async with AsyncExitStack() as stack:
                 stack.enter_context(self._cast.counted(backend.name))
-                stream = self._cast.port(backend, scene).stream(scene.call())
+                stream = self._cast.port(backend, scene).stream(scene.call(backend.name))
                 chunks = await stack.enter_async_context(closing(stream))
                 taken = await self._first_of(chunks, scene)
                 return Opened(backend.name, HandedOn(chunks, stack.pop_all().aclose, *taken))
@@ -315,7 +320,7 @@ def prior_weights(model: ModelRecord, scene: Scene) -> dict[str, float]:
     table = scene.table
     learned = table.weights.get(scene.task.task_type, {})
     return {
-        name: max(learned.get(leaf, 1.0) * table.backends[leaf].weight for leaf in table.leaves(name))
+        name: max([learned.get(leaf, 1.0) * table.backends[leaf].weight for leaf in table.leaves(name)])
         for name in model.members
     }
 

@@ -51,7 +51,7 @@ async def _resumed_by(player: Player, scene: Scene, backend: BackendRecord, sent
     question = scene
     if backend.supports.prefill and text:
         splice = Splice("")
-        question = scene.asking(prefilled(scene.body, text))
+        question = scene.asking(prefilled(scene.body, text), scene.phrasing)
     opened = await player.open_backend(backend, question)
     if isinstance(opened, Failure):
         scene.learn(opened)

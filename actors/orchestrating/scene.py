@@ -12,11 +12,14 @@ from actors.orchestrating.holdings import Holdings
 from actors.protocol.clock import Clock, Deadline
 from actors.protocol.errors import BackendUnavailable, DeadlineExceeded, LLMError, LLMRouterError
 from actors.protocol.messages import Answer, Attempt, Call, EnsembleReport, Failure, JsonObject, Usage
+from actors.protocol.patterns import PLAIN
 from actors.protocol.ports import ModelPort
+from actors.protocol.predictions import Describe, undescribed
 from actors.protocol.tasks import UNGUESSED, Detect, TaskGuess, unguessed
 from actors.protocol.trials import Verifier
 from actors.resilience.retry import AttemptBudget, RetryPolicy
 from actors.resilience.wrappers import Limits, TimeLimited, Trying
+from actors.rewriting.rewriter import Phrasing
 from actors.routing.strategies import LocalView
 from actors.routing.table import BackendRecord, ModelRecord, RoutingTable
 
@@ -30,7 +33,9 @@ class Scene:
     `waiting` is entered whenever it waits for a model. `report` is that of the outermost ensemble, once it has ended.
     `propensity_01`: with which probability its first member was chosen; `explored`: whether to learn more of it.
     `answers`: what the members of that ensemble said.
-    `came_s`: when the request came, on the monotonic clock. `task`: what kind of question it is.
+    `came_s`: when the request came, on the monotonic clock. `task`: what kind of question it is;
+    `features`: what a learned model sees of it; `predicted`: which quality that lets it expect of whom.
+    `phrasing`: in which way it is put to each backend, where that may be another than the caller's own.
     `shut`: backends that are not asked again for it, since they were silent or refuse us. `too_small`: those for whose
     context it is too long. `excluded`: members that cannot take it at all -> why.
     """
@@ -45,6 +50,9 @@ class Scene:
     max_cost_usd: float | None = None
     came_s: float = 0.0
     task: TaskGuess = UNGUESSED
+    features: str = field(default="", repr=False)
+    predicted: Sequence[tuple[str, float, float]] = ()
+    phrasing: Phrasing | None = None
     attempts: list[Attempt] = field(default_factory=list)
     shut: set[str] = field(default_factory=set)
     too_small: list[BackendRecord] = field(default_factory=list)
@@ -110,13 +118,18 @@ class Scene:
         used = [attempt.usage for attempt in self.attempts if attempt.usage is not None]
         return sum(used[1:], used[0]) if used else None
 
-    def asking(self, body: JsonObject) -> "Scene":
-        """Another question within the same limits and on the same books."""
-        return replace(self, body=body)
+    def asking(self, body: JsonObject, phrasing: Phrasing | None = None) -> "Scene":
+        """Another question within the same limits and on the same books; put as it is, without a `phrasing`."""
+        return replace(self, body=body, phrasing=phrasing)
 
-    def call(self, **parameters: object) -> Call:
-        """The request as a call with the time that is left, and with some parameters set."""
-        return Call(self.request_id, {**self.body, **parameters}, self.deadline.time_left_s())
+    def call(self, backend: str, **parameters: object) -> Call:
+        """The request as a call to that backend, with the time that is left, and with some parameters set."""
+        body = self.body if self.phrasing is None else self.phrasing.body_for(backend, self.body)
+        return Call(self.request_id, {**body, **parameters}, self.deadline.time_left_s())
+
+    def pattern_of(self, backend: str | None) -> str:
+        """In which way that backend was asked."""
+        return PLAIN if self.phrasing is None else self.phrasing.pattern_of(backend)
 
     def exhausted(self) -> LLMError | None:
         """Why nothing more may be asked: no time or no money left; `None` while there is."""
@@ -185,7 +198,7 @@ class Cast:
     `holdings`: this replica's shares of the backends; without them it is the only replica. `breakers` hear how each
     call ended. `verifier` tries code, where a model wants that. `count` estimates the tokens that an upstream does
     not tell. `similar` says how alike two free texts are, `detect` which type of task
-    a question sets.
+    a question sets, `describe` what is seen of it by a learned model.
     """
 
     def __init__(
@@ -198,10 +211,12 @@ class Cast:
         count: Callable[[JsonObject, str], Usage] | None = None,
         similar: Similarity = token_overlap,
         detect: Detect = unguessed,
+        describe: Describe = undescribed,
     ) -> None:
         self.verifier = verifier
         self.similar = similar
         self.detect = detect
+        self.describe = describe
         self._count = count
         self._port_for = port_for
         self._breakers = breakers or Breakers("only")
@@ -232,15 +247,17 @@ class Cast:
             RetryPolicy(retries, longest_wait_s=scene.longest_wait_s),
             scene.budget,
             self._rng,
-            report=partial(self._report, scene.attempts, backend.breaker_failures),
+            report=partial(self._report, scene, backend.breaker_failures),
             cost_usd=partial(cost_of, backend),
             clock=scene.clock,
             origin_s=scene.came_s,
             count=self._count,
         )
 
-    def _report(self, attempts: list[Attempt], breaker_failures: int, attempt: Attempt) -> None:
-        attempts.append(attempt)
+    def _report(self, scene: Scene, breaker_failures: int, attempt: Attempt) -> None:
+        if scene.phrasing is not None:
+            attempt.pattern = scene.phrasing.pattern_of(attempt.backend)
+        scene.attempts.append(attempt)
         self._breakers.note(attempt, breaker_failures)
 
     def counted(self, backend: str) -> Counted:

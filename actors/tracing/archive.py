@@ -55,19 +55,16 @@ class Archive:
 
     def __init__(self, path: Path | None = None, kept: int = DECISIONS_KEPT) -> None:
         """Opens or creates the file; without a path everything is kept in memory only."""
+        self._connection = _connected(path)
         try:
-            if path is not None:
-                path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(
-                ":memory:" if path is None else path, timeout=5.0, isolation_level=None, check_same_thread=False
-            )
             self._prepare()
             self._latest = Shelf(self._connection, "batches", kept)
             self._remarkable = Shelf(self._connection, "remarkable", REMARKABLE_KEPT)
             self._connection.execute(_FORGET_SENDERS)
             self._counted: dict[str, int] = dict(self._connection.execute("SELECT name, number FROM senders"))
-        except (OSError, ValueError, sqlite3.Error) as error:
-            raise TracerError(f"The tracer's file {path} cannot be used ({error}).") from None
+        except (ValueError, sqlite3.Error) as error:
+            self._connection.close()
+            raise _unusable(path, error) from None
 
     def close(self) -> None:
         """Safe to call twice."""
@@ -200,3 +197,18 @@ class Archive:
     def _roll_back(self) -> None:
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
+
+
+def _connected(path: Path | None) -> sqlite3.Connection:
+    try:
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        return sqlite3.connect(
+            ":memory:" if path is None else path, timeout=5.0, isolation_level=None, check_same_thread=False
+        )
+    except (OSError, sqlite3.Error) as error:
+        raise _unusable(path, error) from None
+
+
+def _unusable(path: Path | None, error: Exception) -> TracerError:
+    return TracerError(f"The tracer's file {path} cannot be used ({error}).")

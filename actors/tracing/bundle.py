@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from actors.protocol.columns import read, written
+from actors.protocol.columns import read, reworded, written
 from actors.protocol.messages import DecisionRecord
-from actors.tracing.explanation import without_words
+from actors.tracing.explanation import letters_of
 
 
 @dataclass(slots=True)
@@ -23,10 +23,11 @@ class Bundle:
 def bundle_of(records: Sequence[DecisionRecord], content: bytes | None = None) -> Bundle:
     """Packs records. Raises `TypeError` for text that is no Unicode.
 
-    `content`: all of them as they were `written` already; it is used where there are no words in it.
+    `content`: all of them as they were `written` already.
     """
-    if content is None or any(record.ensemble is not None for record in records):
-        content = written([without_words(record) for record in records])
+    content = written(records) if content is None else content
+    if any(record.ensemble is not None for record in records):
+        content = reworded(content, letters_of)
     return Bundle(
         [record.request_id for record in records], content, frozenset([record.table_version for record in records])
     )

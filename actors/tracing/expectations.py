@@ -21,11 +21,17 @@ class Tokens(NamedTuple):
 def with_expectations(told: JsonObject, outlook: Outlook | None) -> JsonObject:
     """An explanation with `candidates` and `roads_not_taken`, by what was known when the request was decided.
 
-    Costs in US dollars are those of the tokens that this request used at the backend that answered it; latencies are
-    medians, and of several asked at once the longest; the quality of several is not known; `trust` is in log-odds.
-    Unknown is `None`; both lists are empty without an outlook.
+    The quality of a candidate is what was predicted of its answer to this question, else how good its answers looked
+    lately. Costs in US dollars are those of the tokens that this request used at the backend that answered it;
+    latencies are medians, and of several asked at once the longest; the quality of several is not known; `trust` is in
+    log-odds. Unknown is `None`; both lists are empty without an outlook.
     """
-    prospects, trust = _candidates(told, outlook), _trust(told, outlook)
+    trust = _trust(told, outlook)
+    foreseen = {one["name"]: one["quality_01"] for one in told["optimizer"]["predicted"]}
+    prospects = {
+        name: replace(prospect, quality_01=foreseen.get(name, prospect.quality_01))
+        for name, prospect in _candidates(told, outlook).items()
+    }
     tokens = _tokens(told)
     asked = {attempt["backend"] for attempt in told["attempts"]}
     excluded = {one["backend"]: one["reason"] for one in told["excluded"]}

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
 
-from actors.protocol.messages import Attempt, DecisionRecord, EnsembleReport, JsonObject, Vote
+from actors.protocol.messages import Attempt, DecisionRecord, EnsembleReport, JsonObject
 from actors.protocol.tasks import probabilities_01
 
 
@@ -19,16 +19,17 @@ def without_words(record: DecisionRecord) -> DecisionRecord:
     told = copy(record)
     told.ensemble = copy(ensemble)
     told.ensemble.votes = [
-        replace(vote, answer=letter) for vote, letter in zip(ensemble.votes, letters_of(ensemble.votes), strict=True)
+        replace(vote, answer=letter)
+        for vote, letter in zip(ensemble.votes, letters_of([vote.answer for vote in ensemble.votes]), strict=True)
     ]
     told.ensemble.failures = [replace(failure, message="") for failure in ensemble.failures]
     return told
 
 
-def letters_of(votes: Sequence[Vote]) -> list[str | None]:
+def letters_of(answers: Sequence[str | None]) -> list[str | None]:
     """What each vote said, as a letter: the same letter, the same answer; `None` for who cast none."""
     letters: dict[str, str] = {}
-    return [None if vote.answer is None else letters.setdefault(vote.answer, _letter(len(letters))) for vote in votes]
+    return [None if answer is None else letters.setdefault(answer, _letter(len(letters))) for answer in answers]
 
 
 def explanation(record: DecisionRecord) -> JsonObject:
@@ -64,6 +65,10 @@ def explanation(record: DecisionRecord) -> JsonObject:
             "pattern": record.pattern,
             "propensity_01": record.propensity_01,
             "explored": record.explored,
+            "predicted": [
+                {"name": name, "quality_01": round(quality_01, 4), "reach_01": round(reach_01, 4)}
+                for name, quality_01, reach_01 in record.predicted
+            ],
         },
     }
 

@@ -7,6 +7,7 @@ import httpx
 import yaml
 
 from tests.cluster.test_instances import own_addresses
+from tests.support.running_gateway import wait_until
 from tests.support.single import Start, content, start
 from tests.support.upstream_thread import TEXT
 from tests.unit.providers.upstream_server import UpstreamServer
@@ -57,8 +58,8 @@ def test_the_production_example_serves_its_key_holders_from_everywhere(
     assert content(council) == TEXT
     assert council.json()["troupe"]["ensemble"]["answered"] >= 2
     assert content(gateway.post("economical")) == TEXT
-    kinds = [row["kind"] for row in gateway.status()["actors"]]
-    assert kinds.count("ensemble") == 2
+    # It is ready, and answers, as soon as the first of its two replicas is.
+    wait_until(lambda: [row["kind"] for row in gateway.status()["actors"]].count("ensemble") == 2, 30)
     port = gateway.url.rpartition(":")[2]
     for address in own_addresses():
         reply = httpx.get(f"http://{address}:{port}/v1/models", trust_env=False, timeout=20)

@@ -29,6 +29,7 @@ from actors.protocol.messages import (
     JsonObject,
     Pulse,
 )
+from actors.protocol.patterns import Trial
 from actors.protocol.ratings import Verdict
 from actors.providers.scripted import Scripted
 from actors.routing.shares import Grant, Renewal
@@ -91,8 +92,8 @@ class FakeLinks:
     async def export_learning(self) -> JsonObject:
         return {"judgements": []}
 
-    async def import_learning(self, judgements: Sequence[Verdict]) -> int:
-        return len(judgements)
+    async def import_learning(self, learned: Sequence[Verdict | Trial]) -> int:
+        return len(learned)
 
     async def reset_learning(self) -> None: ...
 

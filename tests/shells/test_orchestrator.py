@@ -13,16 +13,20 @@ import pytest
 from actors.edge.gateway import ChatRequest, Wishes
 from actors.edge.quality_watch import QualityWatch
 from actors.ensembling.quality import Quality
+from actors.optimizing.quality_predictor import packed, unpacked
+from actors.optimizing.question_features import task_shares
 from actors.optimizing.tasks.detector import TaskDetector
 from actors.orchestrating.scene import Cast
 from actors.orchestrator import Orchestrator
 from actors.protocol.clock import SYSTEM_CLOCK, ManualClock
 from actors.protocol.errors import CallerError, LLMError, UnknownModel
 from actors.protocol.messages import Answer, DecisionRecord, Failure
+from actors.protocol.predictions import Expected
 from actors.protocol.trials import Verifier
 from actors.providers.scripted import Scripted
 from actors.resilience.rates import Bucket
 from actors.routing.table import BackendRecord, ModelRecord, Price, RoutingTable
+from actors.tracing.explanation import explanation
 
 DETECT = TaskDetector.trained().detect
 ANSWERS = {"a": "The answer is 42.", "b": "I get 42.", "c": "The answer is 41."}
@@ -41,7 +45,13 @@ class Theatre:
         }
         self.table = RoutingTable(1, backends, {model.name: model for model in models})
         self.records: list[DecisionRecord] = []
-        cast = Cast(lambda backend: self.providers[backend.name], random.Random(1), verifier=verifier, detect=DETECT)
+        cast = Cast(
+            lambda backend: self.providers[backend.name],
+            random.Random(1),
+            verifier=verifier,
+            detect=DETECT,
+            describe=packed,
+        )
         self.scored: list[Quality] = []
         self.watch = QualityWatch(self._score, 10)
         self.orchestrator = Orchestrator(cast, self.records.append, watch=self.watch)
@@ -438,3 +448,38 @@ async def test_a_request_says_on_which_table_it_was_decided_and_what_was_shut_th
     (record,) = theatre.records
     assert (record.table_version, record.unclosed[0]) == (1, ("a", "half_open"))
     assert 0 <= (record.attempts[0].started_ms or -1) <= record.latency_ms
+
+
+class Foreseen:
+    """Expects that `b` answers best whatever is asked."""
+
+    version = 1
+    boldness = 1.0
+
+    def expected(self, features: str, task_type: str) -> Mapping[str, Expected]:
+        return {"a": Expected(0.2, 0.1), "b": Expected(0.9, 0.1)}
+
+
+async def test_a_learned_model_goes_by_what_is_predicted_of_the_question_and_tells_so() -> None:
+    theatre = Theatre(says(**ANSWERS), ModelRecord("best", "learned", ["a", "b"], explore_share_01=0.0))
+    theatre.table = replace(theatre.table, predictions=Foreseen())
+
+    body = await theatre.ask("best")
+
+    assert body["troupe"]["backend"] == "b"
+    (record,) = theatre.records
+    features = unpacked(record.features)
+    assert features is not None
+    assert task_shares(features).sum() == pytest.approx(1.0, abs=0.01)
+    assert record.predicted == [("a", 0.2, 0.1), ("b", 0.9, 0.1)]
+    assert explanation(record)["optimizer"]["predicted"][1] == {"name": "b", "quality_01": 0.9, "reach_01": 0.1}
+
+
+async def test_of_others_no_question_is_looked_at() -> None:
+    theatre = Theatre(says(**ANSWERS), FIRST, PANEL)
+    theatre.table = replace(theatre.table, predictions=Foreseen())
+
+    for model in ("first", "panel", "a"):
+        await theatre.ask(model)
+
+    assert {(record.features, tuple(record.predicted)) for record in theatre.records} == {("", ())}

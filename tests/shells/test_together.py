@@ -6,6 +6,8 @@ import pytest
 
 from actors.protocol.trust import Trust
 from actors.routing.table import ModelRecord
+from actors.tracing.aggregates import Key
+from actors.tracing.spans import performance_tracer
 from tests.shells.test_orchestrator import FAILS, Theatre, says
 
 ANSWERS = {"a": "The answer is 42.", "b": "I get 42.", "c": "The answer is 41."}
@@ -48,6 +50,17 @@ async def test_a_cascade_passes_over_a_member_that_fails() -> None:
 
     assert (asked(theatre), body["troupe"]["ensemble"]["winner"]) == (["a", "b"], "b")
     assert body["troupe"]["ensemble"]["degraded"] is True
+
+
+async def test_what_deciding_takes_is_told_among_the_operations() -> None:
+    theatre = Theatre(says(**ANSWERS), ensemble())
+    performance_tracer.collect()
+
+    await theatre.ask("all")
+
+    operations = performance_tracer.collect()
+    assert operations is not None
+    assert 1 <= operations.tallies[Key("ensembler", "decide")].count <= 4  # at the start, and as each member answers
 
 
 async def test_two_that_agree_spare_the_third() -> None:

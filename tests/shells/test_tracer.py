@@ -136,6 +136,7 @@ async def test_a_thousand_backends_are_told_apart_where_there_are_so_many(clock:
     await tracer.record(batch_of([request(f"r{number}", attempt(f"b{number}")) for number in range(1_000)]))
 
     assert len(await tracer.measured()) == 1_000
+    await tracer.stop()
 
 
 async def test_without_a_supervisor_it_ends_itself(clock: ManualClock) -> None:
@@ -225,6 +226,7 @@ async def test_each_request_is_logged_once(clock: ManualClock, tmp_path: Path) -
     await tracer.record(twice)
 
     assert len((tmp_path / "requests.jsonl").read_text().splitlines()) == 2
+    await tracer.stop()
 
 
 async def test_an_unusable_file_does_not_keep_the_tracer_from_its_work(clock: ManualClock, tmp_path: Path) -> None:
@@ -234,6 +236,7 @@ async def test_an_unusable_file_does_not_keep_the_tracer_from_its_work(clock: Ma
     await tracer.record(batch_of([request("r1")]))
 
     assert (await tracer.usage())["total"]["requests"] == 1
+    await tracer.stop()
 
 
 async def test_what_was_expected_when_it_was_decided_outlives_the_tracer(clock: ManualClock, tmp_path: Path) -> None:
@@ -279,6 +282,7 @@ async def test_a_budget_that_runs_out_is_told_in_log_and_metrics(
     ]
     (told,) = (await tracer.metrics())["budgets"]
     assert (told["spent_usd"], told["used_01"], told["alert_01"], told["refused"]) == (0.85, 0.85, 0.8, 0)
+    await tracer.stop()
 
 
 async def test_a_budget_that_is_too_small_for_a_request_is_not_called_spent(
@@ -293,6 +297,7 @@ async def test_a_budget_that_is_too_small_for_a_request_is_not_called_spent(
     assert [record.message for record in caplog.records] == [
         "the budget 'key:ann' no longer covers every request: 0 of 1 USD are spent today"
     ]
+    await tracer.stop()
 
 
 async def test_the_report_tells_what_caches_have_saved(tracer: Tracer) -> None:

@@ -41,7 +41,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "cache": settings.CacheConfig,
     "sandbox": settings.SandboxConfig,
 }
-WORDED = {"key-1, key-2, ...", "as below"}  # defaults that are made up of others
+WORDED = {"key-1, key-2, ...", "as below", "that of `optimizer`"}  # defaults that are made up of others
 Row = list[str]
 
 

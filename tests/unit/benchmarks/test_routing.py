@@ -1,7 +1,16 @@
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
-from benchmarks.routing import WINDOW, Scores, bandit, full_information, recovery, tf_idf, tradeoff
+from actors.optimizing.quality_predictor import packed
+from actors.optimizing.question_features import Floats
+from benchmarks.recorded import Scores
+from benchmarks.routing import WINDOW, bandit, full_information, recovery, tf_idf, tradeoff
+
+
+def scores(prompts: Sequence[str], scores_01: Floats) -> Scores:
+    return Scores(["a", "b"], prompts, ["unknown"] * len(prompts), [packed(prompt) for prompt in prompts], scores_01)
 
 
 def test_a_perfect_ranking_recovers_the_lead_first() -> None:
@@ -21,10 +30,9 @@ def test_a_word_that_is_everywhere_counts_least() -> None:
 
 
 def test_full_information_finds_who_knows_what_and_no_way_beats_the_oracle() -> None:
-    rng = np.random.default_rng(0)
-    kind = rng.integers(0, 2, 240)
-    features = np.eye(2)[kind] + rng.normal(0, 0.05, (240, 2))
-    data = Scores(["a", "b"], features, features, np.ones(240), np.eye(2)[kind])
+    kind = np.random.default_rng(0).integers(0, 2, 240)
+    prompts = [f"Compute {n} * 7." if is_sum else f"Write {n} lines about the sea." for n, is_sum in enumerate(kind)]
+    data = scores(prompts, np.eye(2)[kind])
 
     found = full_information(data, orders=2)
 
@@ -33,10 +41,7 @@ def test_full_information_finds_who_knows_what_and_no_way_beats_the_oracle() -> 
 
 
 def test_a_bandit_that_sees_only_its_own_choices_settles_on_the_better_model() -> None:
-    from actors.optimizing.question_features import SIZE
-
-    scores_01 = np.tile([0.2, 0.9], (400, 1))
-    data = Scores(["a", "b"], np.zeros((400, SIZE)), np.zeros((400, 2)), np.ones(400), scores_01)
+    data = scores(["One and the same question"] * 400, np.tile([0.2, 0.9], (400, 1)))
 
     played = bandit(data, seeds=range(2))
 
@@ -44,10 +49,7 @@ def test_a_bandit_that_sees_only_its_own_choices_settles_on_the_better_model() -
 
 
 def test_after_a_swap_the_right_choice_is_the_model_that_answers_for_the_better_one() -> None:
-    from actors.optimizing.question_features import SIZE
-
-    scores_01 = np.tile([0.1, 0.9], (300, 1))
-    data = Scores(["a", "b"], np.zeros((300, SIZE)), np.zeros((300, 2)), np.ones(300), scores_01)
+    data = scores(["One and the same question"] * 300, np.tile([0.1, 0.9], (300, 1)))
 
     played = bandit(data, seeds=[0], swap_at=150)
 

@@ -9,6 +9,7 @@ from actors.edge.gateway import ChatRequest, Reply, StreamedReply
 from actors.edge.observatory import Observatory
 from actors.protocol.errors import LLMError
 from actors.protocol.messages import DecisionRecord, Feedback, JsonObject
+from actors.protocol.patterns import Trial
 from actors.protocol.ratings import Verdict
 
 HEADERS = {"x-troupe-backend": "alpha", "x-troupe-attempts": "1"}
@@ -83,7 +84,7 @@ class FakeGateway:
     requests: list[ChatRequest] = field(default_factory=list)
     refusals: list[DecisionRecord] = field(default_factory=list)
     feedback: list[Feedback] = field(default_factory=list)
-    judgements: list[Verdict] = field(default_factory=list)
+    judgements: list[Verdict | Trial] = field(default_factory=list)
     hanging: asyncio.Event = field(default_factory=asyncio.Event)
     stopped: threading.Event = field(default_factory=threading.Event)  # set when running work was ended from outside
     closed: threading.Event = field(default_factory=threading.Event)  # set when a stream's iterator is finished
@@ -123,9 +124,9 @@ class FakeGateway:
     async def export_learning(self) -> JsonObject:
         return {"judgements": [judgement.as_json() for judgement in self.judgements]}
 
-    async def import_learning(self, judgements: Sequence[Verdict]) -> JsonObject:
-        self.judgements.extend(judgements)
-        return {"imported": len(judgements)}
+    async def import_learning(self, learned: Sequence[Verdict | Trial]) -> JsonObject:
+        self.judgements.extend(learned)
+        return {"imported": len(learned)}
 
     async def reset_learning(self) -> JsonObject:
         self.judgements.clear()

@@ -1,8 +1,10 @@
 """Is more set aside for a request than it will cost?"""
 
+from dataclasses import replace
+
 import pytest
 
-from actors.edge.expected_cost import Expectation, prompt_tokens
+from actors.edge.expected_cost import REWRITTEN_TOKENS, Expectation, prompt_tokens
 from actors.protocol.messages import JsonObject
 from actors.routing.table import BackendRecord, ModelRecord, Price, RoutingTable
 
@@ -52,3 +54,13 @@ def test_each_choice_is_paid_for() -> None:
 )
 def test_words_tools_and_pictures_are_counted_rather_high(body: JsonObject, tokens: int) -> None:
     assert prompt_tokens(body) == tokens
+
+
+def test_what_rewriting_may_add_to_a_question_is_counted() -> None:
+    asked = {"max_tokens": 10}
+    plainly = ModelRecord("m", "failover", ["dear"])
+
+    added_usd = Expectation().cost_usd(asked, replace(plainly, rewrite="live"), TABLE) - 50.0
+
+    assert Expectation().cost_usd(asked, plainly, TABLE) == 50.0
+    assert added_usd == 2.0 * REWRITTEN_TOKENS

@@ -253,7 +253,7 @@ async def test_feedback_reaches_the_gateway() -> None:
 
 async def test_what_was_learned_can_be_taken_out_forgotten_and_put_back() -> None:
     http = client(FakeGateway())
-    one = {"task_type": "math", "backend": "a", "reward_01": 1.0, "at_s": 5.0}
+    one = {"task_type": "math", "backend": "a", "reward_01": 1.0, "at_s": 5.0, "pattern": "format"}
 
     imported = await http.post("/api/optimizer/import", json={"judgements": [one]})
     exported = await http.get("/api/optimizer/export")

@@ -89,7 +89,8 @@ def test_a_report_of_nothing_shows_that_there_was_nothing() -> None:
 def test_a_change_is_shown_with_its_time_and_both_means() -> None:
     change = {"backend": "large", "at_s": 86_400.0, "before_01": 0.9, "after_01": 0.25, "judgements": 15}
 
-    _, changes, _ = optimizer_tables({"learned": {"ratings": {}}, "outcomes": {"arms": []}, "changes": [change]})
+    learned: JsonObject = {"ratings": {}, "patterns": {}, "predictions": None}
+    _, changes, _ = optimizer_tables({"learned": learned, "outcomes": {"arms": []}, "changes": [change]})
 
     (row,) = zip(*[column.cells for column in changes.columns], strict=True)
     assert row == ("1970-01-02 00:00", "large", "0.900", "0.250", "15 judgements")
@@ -97,7 +98,8 @@ def test_a_change_is_shown_with_its_time_and_both_means() -> None:
 
 def test_ratings_are_shown_with_their_interval() -> None:
     rating = {"quality_01": 0.75, "low_01": 0.5, "high_01": 0.9, "judgements": 12.4}
-    told = {"learned": {"ratings": {"math": {"large": rating}}}, "outcomes": {"arms": []}, "changes": []}
+    learned = {"ratings": {"math": {"large": rating}}, "patterns": {}, "predictions": None}
+    told = {"learned": learned, "outcomes": {"arms": []}, "changes": []}
 
     ratings, _ = optimizer_tables(told)
 
@@ -109,3 +111,32 @@ def test_ratings_are_shown_with_their_interval() -> None:
         ["0.900"],
         ["12"],
     ]
+
+
+def test_what_patterns_gain_is_shown_with_whether_they_are_safe() -> None:
+    gain = {"gain": 0.25, "low": -0.01, "high": 0.5, "trials": 31.6, "safe": True}
+    learned = {"ratings": {}, "patterns": {"small": {"math": {"step_by_step": gain}}}, "predictions": None}
+
+    _, patterns, _ = optimizer_tables({"learned": learned, "outcomes": {"arms": []}, "changes": []})
+
+    (row,) = zip(*[column.cells for column in patterns.columns], strict=True)
+    assert row == ("math", "small", "step_by_step", "+0.250", "-0.010", "+0.500", "32", "yes")
+
+
+def test_predictions_are_shown_beside_ratings() -> None:
+    found = {"judgements": 600, "checked_on": 480, "error": 0.1234, "rating_error": 0.2, "in_use": False}
+    learned: JsonObject = {"ratings": {}, "patterns": {}, "predictions": found | {"not_on": []}}
+
+    _, predictions, _ = optimizer_tables({"learned": learned, "outcomes": {"arms": []}, "changes": []})
+
+    (row,) = zip(*[column.cells for column in predictions.columns], strict=True)
+    assert row == ("600", "480", "0.1234", "0.2000", "no")
+
+
+def test_types_of_task_that_are_left_to_ratings_are_named() -> None:
+    found = {"judgements": 600, "checked_on": 480, "error": 0.12, "rating_error": 0.2, "in_use": True}
+    learned: JsonObject = {"ratings": {}, "patterns": {}, "predictions": found | {"not_on": ["chat", "math"]}}
+
+    _, predictions, _ = optimizer_tables({"learned": learned, "outcomes": {"arms": []}, "changes": []})
+
+    assert list(predictions.columns[-1].cells) == ["yes, but not on chat, math"]

@@ -1,3 +1,6 @@
+from dataclasses import replace
+
+from actors.protocol.columns import read, written
 from actors.protocol.messages import Attempt, DecisionRecord, EnsembleReport, Failure, Usage, Vote
 from actors.tracing.bundle import bundle_of, record_in
 from actors.tracing.explanation import explanation, without_words
@@ -25,3 +28,28 @@ def test_a_record_comes_out_as_it_went_in_without_its_words() -> None:
     assert told.ensemble.votes[0].answer == "A"
     assert explanation(told) == explanation(without_words(WHOLE))
     assert b"Paris" not in bundle.content
+
+
+def test_what_was_written_with_its_words_is_kept_without_them() -> None:
+    alike = EnsembleReport(
+        2, 2, 2, "majority_vote", "a", 0.8, 1.0, False, False, (Vote("a", "42", 0.5), Vote("b", "42", 0.5))
+    )
+    split = replace(alike, votes=(Vote("a", "42", 0.3), Vote("b", "7", 0.3), Vote("c", "42", 0.4)))
+    nobody = replace(alike, winner=None, votes=())
+    alone = replace(WHOLE, strategy="single", ensemble=None)
+    records = [alone, *(replace(WHOLE, ensemble=report) for report in (alike, REPORT, split, nobody)), alone]
+
+    kept = read(bundle_of(records, written(records)).content)
+
+    told = [record.ensemble and [vote.answer for vote in record.ensemble.votes] for record in kept]
+    assert told == [None, ["A", "A"], ["A", None], ["A", "B", "A"], [], None]
+    assert list(map(explanation, kept)) == [explanation(without_words(record)) for record in records]
+
+
+def test_ensembles_in_which_nobody_answered_hold_no_words_either() -> None:
+    failed = [replace(WHOLE, ensemble=replace(REPORT, votes=())), replace(WHOLE, ensemble=replace(REPORT, votes=()))]
+
+    kept = bundle_of(failed, written(failed)).content
+
+    assert [record.ensemble and len(record.ensemble.failures) for record in read(kept)] == [1, 1]
+    assert b"Paris" not in kept

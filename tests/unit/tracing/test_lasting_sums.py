@@ -1,7 +1,9 @@
 """Do the report's sums outlive a process that is killed at any moment?"""
 
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -15,16 +17,14 @@ CALL = Key("backend", "call", "a")
 _numbers = itertools.count(1)
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "traces.db"
-
-
 class Life:
     """A tracer's sums from its start until it is killed; nothing is said in farewell."""
 
+    files: ClassVar[list[Archive]] = []
+
     def __init__(self, path: Path, clock: ManualClock) -> None:
         self.archive = Archive(path)
+        self.files.append(self.archive)
         self.sums = LastingSums(self.archive, clock)
 
     def count(self, *durations_ms: float) -> None:
@@ -37,6 +37,13 @@ class Life:
     @property
     def windows(self) -> dict[str, int]:
         return {name: tally.count for name, tally in self.sums.aggregates.windows(CALL)}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path / "traces.db"
+    while Life.files:
+        Life.files.pop().close()
 
 
 def test_a_kill_loses_nothing_whether_it_was_saved_or_not(path: Path) -> None:
