@@ -4,24 +4,24 @@ python -m benchmarks.routing DATA/llmrouter_14tasks.jsonl.gz --orders 20 --png d
 python -m benchmarks.routing DATA/routellm_mmlu.jsonl.gz
 
 DATA holds JSON lines with id, prompt, model and score (or correct). With full information the scores of all models on a
-random half are learned from and the other half is scored; with bandit feedback a router sees nothing but the score of
-the model that it chose. For two models, also how much of the stronger one's lead is recovered at which share of calls.
+random half are learned from and the other half is scored; with bandit feedback the gateway's own strategy `learned` is
+played, and sees nothing but the score of the model that it chose. For two models, also how much of the stronger one's
+lead is recovered at which share of calls.
 """
 
 import argparse
-import gzip
+import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import orjson
 from rich.console import Console
 from rich.table import Table
 
 from actors.optimizing.quality_learner import Judged, Landmarks, fitted
-from actors.optimizing.question_features import Floats, question_features
-from actors.optimizing.question_router import QuestionRouter
+from actors.optimizing.question_features import Floats
+from benchmarks.recorded import RecordedGateway, Scores, load
 
 WINDOW = 500
 SETTLED = 1_000
@@ -30,35 +30,6 @@ CLUSTERS = 32
 
 Predictor = Callable[[Floats, Floats, Floats], Floats]
 """Features and scores of the questions to learn from, features of those to predict; a column of scores per model."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """`features`: a row per question; `scores_01`: a row per question, a column per model."""
-
-    models: Sequence[str]
-    features: Floats
-    tf_idf: Floats
-    length: Floats
-    scores_01: Floats
-
-
-def load(path: Path) -> Scores:
-    prompts: dict[str, str] = {}
-    scores: dict[str, dict[str, float]] = {}
-    with gzip.open(path) as lines:
-        for row in map(orjson.loads, lines):
-            prompts[row["id"]] = row["prompt"]
-            found = row["correct"] if row.get("score") is None else row["score"]
-            scores.setdefault(row["id"], {})[row["model"]] = float(found)
-    models = sorted(set.intersection(*(set(one) for one in scores.values())))
-    return Scores(
-        models,
-        np.array([question_features(prompt) for prompt in prompts.values()]),
-        tf_idf(list(prompts.values())),
-        np.array([float(len(prompt)) for prompt in prompts.values()]),
-        np.array([[one[model] for model in models] for one in scores.values()]),
-    )
 
 
 def tf_idf(prompts: Sequence[str], places: int = 4096) -> Floats:
@@ -74,8 +45,8 @@ def tf_idf(prompts: Sequence[str], places: int = 4096) -> Floats:
 def learned(known: Floats, scores_01: Floats, asked: Floats) -> Floats:
     landmarks = Landmarks.among(known)
     n, arms = scores_01.shape
-    described = np.repeat(landmarks.describe(known), arms, axis=0)
-    judged = Judged(described, np.tile(np.arange(arms), n), scores_01.ravel(), np.ones(n * arms))
+    rows = np.repeat(landmarks.describe(known), arms, axis=0)
+    judged = Judged(rows, np.tile(np.arange(arms), n), scores_01.ravel(), np.ones(n * arms))
     return np.asarray(landmarks.describe(asked) @ fitted(judged, arms).weights.T)
 
 
@@ -99,7 +70,7 @@ def full_information(data: Scores, orders: int) -> dict[str, list[float]]:
     """Per way and order: the mean score on the unseen half, less that of the best single model in hindsight."""
     ways: Mapping[str, tuple[Predictor, Floats]] = {
         "learned": (learned, data.features),
-        "kNN over TF-IDF": (nearest, data.tf_idf),
+        "kNN over TF-IDF": (nearest, tf_idf(data.prompts)),
         "k-means": (clustered, data.features),
     }
     found: dict[str, list[float]] = {}
@@ -136,16 +107,15 @@ def bandit(data: Scores, seeds: Sequence[int], swap_at: int | None = None) -> Pl
     gained, right, overall = np.empty((3, len(seeds), len(data.scores_01)))
     for row, seed in enumerate(seeds):
         rng = np.random.default_rng(seed)
-        router = QuestionRouter(data.models)
-        for place, question in enumerate(rng.permutation(len(data.scores_01))):
+        gateway = RecordedGateway(data.models, random.Random(seed))
+        for place, question in enumerate(rng.permutation(len(data.scores_01)).tolist()):
             scores_01, top = data.scores_01[question], best
             if swap_at is not None and place >= swap_at:
                 top = worst
                 scores_01 = scores_01.copy()
                 scores_01[[best, worst]] = scores_01[[worst, best]]
-            features = data.features[question]
-            arm = int(rng.choice(len(data.models), p=router.propensities(features)))
-            router.learn(features, arm, float(scores_01[arm]))
+            arm = gateway.choose(data.task_types[question], data.packed[question])
+            gateway.judge(arm, float(scores_01[arm]))
             gained[row, place] = scores_01[arm] - data.scores_01[question, best]
             right[row, place] = scores_01[arm] == scores_01.max()
             overall[row, place] = arm == top
@@ -187,14 +157,15 @@ def tradeoff(need: Floats, weak_01: Floats, strong_01: Floats) -> Tradeoff:
 def tradeoffs(data: Scores, orders: int) -> dict[str, list[Tradeoff]]:
     """Per way and order, on the half that was not learned from."""
     weak, strong = np.argsort(data.scores_01.mean(0))
+    features, length = data.features, np.array([float(len(prompt)) for prompt in data.prompts])
     found: dict[str, list[Tradeoff]] = {}
     for seed in range(orders):
         rng = np.random.default_rng(seed)
         known, asked = np.split(rng.permutation(len(data.scores_01)), [len(data.scores_01) // 2])
-        predicted = learned(data.features[known], data.scores_01[known], data.features[asked])
+        predicted = learned(features[known], data.scores_01[known], features[asked])
         ways = {
             "learned": predicted[:, strong] - predicted[:, weak],
-            "prompt length": data.length[asked],
+            "prompt length": length[asked],
             "random": rng.random(len(asked)),
         }
         for name, need in ways.items():
@@ -235,7 +206,7 @@ def main() -> None:
     data = load(given.data)
     console = Console(width=100)
     if len(data.models) == 2:
-        table = Table("way", "APGR", "CPT(50 %)", "CPT(80 %)", title=f"{len(data.features)} questions, unseen half")
+        table = Table("way", "APGR", "CPT(50 %)", "CPT(80 %)", title=f"{len(data.prompts)} questions, unseen half")
         for name, found in tradeoffs(data, given.orders).items():
             means = (np.mean([getattr(one, key) for one in found]) for key in ("apgr", "cpt_50", "cpt_80"))
             table.add_row(name, *(f"{mean:.3f}" for mean in means))
@@ -257,7 +228,7 @@ def main() -> None:
     console.print(table)
     gained = bandit(data, seeds).gained
     windows = np.convolve(gained.mean(0), np.full(WINDOW, 1 / WINDOW), "valid")[SETTLED:]
-    quarter = gained[:, -len(data.features) // 4 :].mean(1)
+    quarter = gained[:, -len(data.prompts) // 4 :].mean(1)
     console.print(f"bandit feedback: {interval(quarter)} in the last quarter; worst window {100 * windows.min():+.2f}")
     is_shown = quarter.mean() > 1.96 * quarter.std(ddof=1) / np.sqrt(len(quarter))
     verdict = "beats" if is_shown else "is NOT shown to beat"
