@@ -156,7 +156,7 @@ class Optimizer:
         return self._gains
 
     async def predictions(self, known_version: int) -> tuple[int, Predictions | None] | None:
-        """What was learned of questions, with its version; `None` in it while ratings say as much, and instead of it
+        """What was learned of questions, with its version; `None` in it while ratings say more, and instead of it
         where there is nothing newer than what is known. Raises `OptimizerError`."""
         if not self._learns:
             return None
@@ -173,8 +173,7 @@ class Optimizer:
         learned: JsonObject = {"weights": await self.weights(), "trust": trust_json(self._lessons.trust())}
         learned["ratings"] = ratings_json(await self.ratings())
         learned["patterns"] = gains_json(await self.gains(), self._delta)
-        predictor = self._predictor.predictor
-        learned["predictions"] = None if predictor is None else predictor.as_json()
+        learned["predictions"] = self._predictor.as_json()
         return report | {"learned": learned}
 
     async def export_learning(self) -> JsonObject:

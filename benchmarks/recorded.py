@@ -81,7 +81,7 @@ class RecordedGateway:
 
     @property
     def predictions_in_use(self) -> bool:
-        """Whether predictions are surely better than ratings."""
+        """Whether members are chosen by predictions, as long as ratings are not better."""
         return self._latest.in_use is not None
 
     def choose(self, task_type: str, features: str) -> int:

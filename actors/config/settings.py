@@ -159,7 +159,7 @@ class ModelConfig(Section):
     budget_usd_per_day: Dollars | None = None
     staged: Whole | None = Field(None, ge=1, le=10_000)
     samples: Whole = Field(5, ge=2, le=100)
-    explore_share_01: Share = 0.1
+    explore_share_01: Share = 0.3
     verifier: str | None = None
     drop: tuple[str, ...] = ()
     stream_leader: bool = False

@@ -23,13 +23,13 @@ from actors.protocol.ratings import Seen, Verdict, rating_for
 LATEST: Final = 6_000
 LEAST: Final = 100  # judgements, before which nothing is predicted
 HALF_LIFE: Final = 10_000.0  # judgements after which one counts half
-OWN_PRIOR: Final = 30.0
+OWN_PRIOR: Final = 15.0
 NOISE: Final = 0.42  # standard deviation of a reward about its expectation
 BLOCKS: Final = 5  # each but the first is predicted from those before it
 BOLDNESS: Final = 0.2  # how much of the uncertainty is explored in the long run, and how much more of it at first
 FIRST_BOLDNESS: Final = 1.2
 SETTLED: Final = 1_000.0  # judgements in which that falls by a factor e
-SURELY: Final = 1.64  # standard errors by which a prediction must be better than a rating: 95 % of chance is ruled out
+SURELY: Final = 1.64  # standard errors by which ratings must be better than predictions: 95 % of chance is ruled out
 LEAST_ON_TYPE: Final = 30  # judgements on a type of task, before which it is not checked by itself
 MOST_COUNTS: Final = 20.0  # of an answer that was most improbable
 BINS: Final = 5
@@ -83,15 +83,19 @@ class Check:
 
     @property
     def is_better(self) -> bool:
-        """Whether predictions were surely better than ratings."""
-        return self.rating_error - self.error > SURELY * self.standard_error
+        """Whether predictions were better than ratings."""
+        return self.error < self.rating_error
+
+    @property
+    def is_surely_worse(self) -> bool:
+        """Whether ratings were better by so much that it can hardly be chance."""
+        return self.error - self.rating_error > SURELY * self.standard_error
 
     def as_json(self) -> JsonObject:
         return {
             "checked_on": self.judgements,
             "error": round(self.error, 5),
             "rating_error": round(self.rating_error, 5),
-            "in_use": self.is_better,
             "not_on": sorted(self.worse_on),
             "bins": [
                 {
@@ -230,11 +234,15 @@ def _bins(predicted: Floats, observed: Floats) -> list[Bin]:
 
 
 class LatestPredictor:
-    """The newest predictor, made anew whenever enough was judged since. `version` is a different one each time, also
-    over a restart."""
+    """The newest predictor, made anew whenever enough was judged since, and whether it is in use.
+
+    It comes into use when it was better than ratings, and stays until it is surely worse: where both are about as good,
+    each change would cost what the other had found out. `version` is a different one each time, also over a restart.
+    """
 
     def __init__(self) -> None:
-        self.predictor: Predictor | None = None
+        self.newest: Predictor | None = None
+        self.in_use: Predictor | None = None
         self.version = 0
         self._unseen = 0
         self._found_among = 0  # samples, when the landmarks were last found
@@ -246,7 +254,7 @@ class LatestPredictor:
     @property
     def is_due(self) -> bool:
         """Whether it is worth while to look at the judgements again."""
-        known = self.predictor.judgements if self.predictor else LEAST
+        known = self.newest.judgements if self.newest else LEAST
         return self.version == 0 or self._unseen * NEW_SHARE >= known
 
     def renew(self, seen: Sequence[Seen], version: int) -> None:
@@ -261,12 +269,15 @@ class LatestPredictor:
             for one in since_changes(seen)[0]
             if (features := unpacked(one.features)) is not None
         ]
-        settled = self.predictor if self.predictor is not None and len(samples) < self._found_among * 4 else None
-        self.predictor = predictor(samples, version, settled.landmarks if settled else None)
+        settled = self.newest if self.newest is not None and len(samples) < self._found_among * 4 else None
+        self.newest = predictor(samples, version, settled.landmarks if settled else None)
+        self.in_use = self.newest if self.newest is not None and self._holds(self.newest.check) else None
         self._found_among = self._found_among if settled else len(samples)
         self.version = version
 
-    @property
-    def in_use(self) -> Predictor | None:
-        """The predictor, if it is better than ratings."""
-        return self.predictor if self.predictor is not None and self.predictor.check.is_better else None
+    def _holds(self, check: Check) -> bool:
+        return check.is_better if self.in_use is None else not check.is_surely_worse
+
+    def as_json(self) -> JsonObject | None:
+        """What `/api/optimizer` shows; `None` while there are too few judgements."""
+        return None if self.newest is None else self.newest.as_json() | {"in_use": self.in_use is not None}

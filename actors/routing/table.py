@@ -137,7 +137,7 @@ class ModelRecord(Sendable):
     hedge_share_01: float = 0.0
     staged: int | None = None
     samples: int = 5
-    explore_share_01: float = 0.1
+    explore_share_01: float = 0.3
     verifier: str | None = None
     drop: Sequence[str] = ()
     stream_leader: bool = False
