@@ -5,6 +5,7 @@ asked, best first. Members whose circuit breaker is open are left out, unless no
 table alone is worked out once per table.
 """
 
+import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,10 @@ from actors.routing.worth import price, worths_01
 
 QUALITY_MARGIN_01: Final = 0.05
 """How much worse than the best rated member a cheap or fast one may be known to be, and still come first."""
+BOLDNESS: Final = 0.2
+"""For which share of its uncertainty a rating is explored in the long run; at first, all of it."""
+SETTLED: Final = 10.0
+"""Judgements on a member in which what is explored of it beyond that falls by a factor e."""
 
 
 @dataclass(slots=True)
@@ -154,18 +159,21 @@ def learned(model: ModelRecord, table: RoutingTable, view: LocalView) -> list[st
 def _expected(members: Sequence[str], table: RoutingTable, view: LocalView) -> Sequence[tuple[float, float]]:
     """Of each member, the quality of its answer, and the standard deviation within which that is explored."""
     ratings = (_rating(name, table, view.task_type) for name in members)
-    found = [(one.quality_01, one.reach_01 / 1.96) for one in ratings]
+    found = [(one.quality_01, _boldness(one) * one.reach_01 / 1.96) for one in ratings]
     view.predicted = ()
     if table.predictions is None or not view.features:
         return found
     predicted = table.predictions.expected(view.features, view.task_type)
     view.predicted = [(name, *predicted[name]) for name in members if name in predicted]
-    boldness = table.predictions.boldness
     for place, name in enumerate(members):
         if name in predicted:
             quality_01, reach_01 = predicted[name]
-            found[place] = quality_01, boldness * reach_01 / 1.96
+            found[place] = quality_01, table.predictions.boldness * reach_01 / 1.96
     return found
+
+
+def _boldness(rating: Rating) -> float:
+    return BOLDNESS + (1.0 - BOLDNESS) * math.exp(-rating.judgements / SETTLED)
 
 
 STRATEGIES: Mapping[str, Strategy] = {
