@@ -5,7 +5,6 @@ asked, best first. Members whose circuit breaker is open are left out, unless no
 table alone is worked out once per table.
 """
 
-import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,9 +20,10 @@ from actors.routing.worth import price, worths_01
 QUALITY_MARGIN_01: Final = 0.05
 """How much worse than the best rated member a cheap or fast one may be known to be, and still come first."""
 BOLDNESS: Final = 0.2
-"""For which share of its uncertainty a rating is explored in the long run; at first, all of it."""
-SETTLED: Final = 10.0
-"""Judgements on a member in which what is explored of it beyond that falls by a factor e."""
+"""For which share of its uncertainty a rating is explored, when there are enough judgements; before, all of it."""
+ENOUGH_OF_ONE: Final = 10.0
+ENOUGH_OF_ALL: Final = 250.0
+"""Judgements on the member, and on all members together, old ones counting less."""
 
 
 @dataclass(slots=True)
@@ -158,8 +158,13 @@ def learned(model: ModelRecord, table: RoutingTable, view: LocalView) -> list[st
 
 def _expected(members: Sequence[str], table: RoutingTable, view: LocalView) -> Sequence[tuple[float, float]]:
     """Of each member, the quality of its answer, and the standard deviation within which that is explored."""
-    ratings = (_rating(name, table, view.task_type) for name in members)
-    found = [(one.quality_01, _boldness(one) * one.reach_01 / 1.96) for one in ratings]
+    judged = [_rating(name, table, ANY_TASK).judgements for name in members]
+    is_young = sum(judged) < ENOUGH_OF_ALL
+    found = []
+    for name, judgements in zip(members, judged, strict=True):
+        rating = _rating(name, table, view.task_type)
+        boldness = 1.0 if is_young or judgements < ENOUGH_OF_ONE else BOLDNESS
+        found.append((rating.quality_01, boldness * rating.reach_01 / 1.96))
     view.predicted = ()
     if table.predictions is None or not view.features:
         return found
@@ -170,10 +175,6 @@ def _expected(members: Sequence[str], table: RoutingTable, view: LocalView) -> S
             quality_01, reach_01 = predicted[name]
             found[place] = quality_01, table.predictions.boldness * reach_01 / 1.96
     return found
-
-
-def _boldness(rating: Rating) -> float:
-    return BOLDNESS + (1.0 - BOLDNESS) * math.exp(-rating.judgements / SETTLED)
 
 
 STRATEGIES: Mapping[str, Strategy] = {

@@ -269,10 +269,22 @@ def test_learned_tries_oftener_what_is_less_known_and_never_what_is_surely_worse
 
     firsts = Counter((ordered(known, with_view)[0], round(with_view.propensity_01, 2)) for _ in range(2000))
 
-    # c's standard deviation is (0.24 / 6) ** 0.5 = 0.2, of which 0.2 + 0.8 / e ** 0.3 are explored; 0.2 is missing:
-    # 1.26 of those, 10.4 %.
-    assert set(firsts) == {("a", 0.9), ("c", 0.1)}
-    assert 150 < firsts["c", 0.1] < 265  # four standard deviations
+    # c's standard deviation is (0.24 / 6) ** 0.5 = 0.2, and 0.2 is missing: 15.9 %.
+    assert set(firsts) == {("a", 0.84), ("c", 0.16)}
+    assert 250 < firsts["c", 0.16] < 390  # four standard deviations
+
+
+@pytest.mark.parametrize(("of_a", "of_c", "is_explored"), [(400, 9, True), (400, 12, False), (200, 12, True)])
+def test_a_rating_is_explored_less_when_all_and_its_member_were_judged_often_enough(
+    of_a: float, of_c: float, is_explored: bool
+) -> None:
+    known, with_view = rated(0.5, a=0.8, c=0.5), view()
+    known = replace(known, ratings={"any": {"a": Rating(0.8, of_a), "c": Rating(0.5, of_c)}})
+
+    propensities = [(ordered(known, with_view), with_view.propensity_01)[1] for _ in range(300)]
+
+    # c's standard deviation is at least (0.25 / 15) ** 0.5 = 0.129, and 0.3 is missing: 1 %; of a fifth of it, nothing.
+    assert (max(propensities) < 0.999) is is_explored
 
 
 def test_learned_explores_as_much_of_the_uncertainty_of_predictions_as_they_say() -> None:
