@@ -22,9 +22,10 @@ def learned() -> Predictor:
     rng = random.Random(1)
     samples = []
     for number in range(400):
-        features = unpacked(packed(f"{'Compute' if number % 2 else 'Write about'} {number}."))
+        is_easy = number % 2 == 0
+        features = unpacked(packed(f"{'Write about' if is_easy else 'Compute'} {number}."))
         assert features is not None
-        samples.append(Sample(Verdict("math", rng.choice(ARMS), float(rng.random() < 0.7)), features))
+        samples.append(Sample(Verdict("math", rng.choice(ARMS), float(is_easy)), features))
     found = predictor(samples, 1)
     assert found is not None
     return found
