@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
 
 from actors.edge.measurements import Measurements
-from actors.protocol.columns import Written, written
+from actors.protocol.columns import Columns, Written
 from actors.protocol.errors import LLMError
 from actors.protocol.messages import DecisionRecord
 from actors.resilience.error_handler import error_aggregator, handle_error
@@ -153,23 +153,25 @@ class Ledger:
         fresh, self._fresh = self._fresh, []
         turned_away, self._turned_away = self._turned_away, []
         self._since_told += len(fresh) + len(turned_away)
-        content = self._written(fresh) if fresh else None
-        if self._measuring and fresh:
-            self._measurements.add(fresh, content)
+        if fresh:
+            columns = Columns.of(fresh)
+            content = self._written(fresh, columns)
+            if self._measuring:
+                self._measurements.add(fresh, columns, content)
         if self._measuring and turned_away:
             self._measurements.add(turned_away)
 
-    def _written(self, records: Sequence[DecisionRecord]) -> bytes | None:
+    def _written(self, records: Sequence[DecisionRecord], columns: Columns) -> bytes | None:
         """Puts them on their way to the optimizer: as what was written, unless one of them could not be."""
         try:
-            content = written(records)
+            content = columns.written()
         except TypeError as error:
             if len(records) == 1:
                 error_aggregator.record(handle_error(error, "optimizer", "record"), "optimizer", "record")
                 log.error("the outcome of %r cannot be written", records[0].request_id)
             else:  # the others shall not suffer
                 for record in records:
-                    self._written([record])
+                    self._written([record], Columns.of([record]))
             return None
         self._decisions.add(len(records), content)
         return content

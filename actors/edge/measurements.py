@@ -3,11 +3,12 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final
 
+from actors.protocol.columns import Columns
 from actors.protocol.errors import LLMError, Unauthenticated
-from actors.protocol.messages import DecisionRecord
+from actors.protocol.messages import Attempt, DecisionRecord
 from actors.resilience.error_handler import error_aggregator, handle_error
 from actors.tracing.bundle import Bundle, bundle_of
 from actors.tracing.explanation import without_words
@@ -53,23 +54,25 @@ class Measurements:
         self._untold: Batch | None = None  # sent, and not acknowledged
         self._telling = asyncio.Lock()
 
-    def add(self, records: Sequence[DecisionRecord], content: bytes | None = None) -> None:
-        """Takes finished requests. `content`: as they are `written`, where they are."""
-        self._sums.add(records)
-        count = len(records)
-        strangers, slow_ms = 0, self._slowness.above_ms
-        for record in records:
-            latency_ms = record.latency_ms
-            if self._every_record or latency_ms > self._slowest_ms[0] or latency_ms > slow_ms or is_remarkable(record):
-                self._slowest_ms = sorted([*self._slowest_ms, latency_ms])[1:]
-                self._remarkable.append(without_words(record))
-                strangers += record.outcome == Unauthenticated.code
-        if strangers:  # who has no key must not drive out the records of those who have one
-            records = [one for one in records if one.outcome != Unauthenticated.code]
-        sampled = records if self._below >= SAMPLES else [one for one in records if is_sampled(one, self._below)]
+    def add(
+        self, records: Sequence[DecisionRecord], columns: Columns | None = None, content: bytes | None = None
+    ) -> None:
+        """Takes finished requests. `columns`: the same as such, `content`: as these are `written`, where they are."""
+        columns = columns or Columns.of(records)
+        self._sums.add(columns)
+        for record in records if self._every_record else self._to_be_looked_at(records, columns):
+            self._slowest_ms = sorted([*self._slowest_ms, record.latency_ms])[1:]
+            self._remarkable.append(without_words(record))
+        sampled = records
+        if Unauthenticated.code in columns["outcome"]:
+            # Who has no key must not drive out the records of those who have one.
+            sampled = [one for one in records if one.outcome != Unauthenticated.code]
+        if self._below < SAMPLES:
+            sampled = [one for one in sampled if is_sampled(one, self._below)]
         if sampled:
+            is_whole = len(sampled) == columns.count
             try:
-                self._bundles.append(bundle_of(sampled, content if len(sampled) == count else None))
+                self._bundles.append(bundle_of(sampled, columns, content) if is_whole else bundle_of(sampled))
             except TypeError as error:  # a record in which something is no JSON must not break the request
                 error_aggregator.record(handle_error(error, "tracer", "record"), "tracer", "record")
                 self._dropped += len(sampled)
@@ -77,6 +80,15 @@ class Measurements:
             self._dropped += len(self._bundles.popleft().ids)
         while len(self._remarkable) > REMARKABLE_KEPT:
             self._remarkable.popleft()
+
+    def _to_be_looked_at(self, records: Sequence[DecisionRecord], columns: Columns) -> Iterator[DecisionRecord]:
+        """Those in which something went wrong, and the slow ones."""
+        outcomes = {*columns["outcome"], *columns.held("attempts", Attempt)[1]["outcome"]}
+        is_flawed = outcomes != {"ok"} and outcomes != set()
+        for record, latency_ms in zip(records, columns["latency_ms"], strict=True):
+            is_slow = latency_ms > self._slowest_ms[0] or latency_ms > self._slowness.above_ms
+            if is_slow or (is_flawed and is_remarkable(record)):
+                yield record
 
     async def flush(self) -> bool:
         """Tells what is to be told now; false if the tracer is away. Survives the caller's cancellation."""

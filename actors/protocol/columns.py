@@ -52,10 +52,50 @@ _REBUILT: Final[Mapping[str, Callable[[Any], Any]]] = {
 """What JSON has made a list of."""
 
 
+class Columns:
+    """Records of one kind, field by field: `columns["latency_ms"]` holds that of each of them, in their order."""
+
+    __slots__ = ("_columns", "_fields", "count")
+
+    def __init__(self, kind: Kind, count: int, columns: Sequence[Column]) -> None:
+        self.count = count
+        self._fields = kind.__slots__
+        self._columns = columns
+
+    @classmethod
+    def of(cls, records: Sequence[DecisionRecord]) -> "Columns":
+        """Those of decision records."""
+        return cls(DecisionRecord, len(records), _columns_of(DecisionRecord, records))
+
+    def __getitem__(self, field: str) -> Column:
+        """A field's values, but of one that holds other records: see `held` and `each`."""
+        return _spread(self._columns[self._fields.index(field)], self.count) if self.count else ()
+
+    def held(self, field: str, kind: Kind) -> tuple[Column, "Columns"]:
+        """How many records of another kind each one holds in a field, and all of those."""
+        if not self.count:
+            return (), Columns(kind, 0, ())
+        counts, columns = self._columns[self._fields.index(field)]
+        counts = _spread(counts, self.count)
+        return counts, Columns(kind, sum(counts), columns)
+
+    def each(self, field: str, kind: Kind, of_it: Sequence[str]) -> list[Column]:
+        """Of the one record that a field may hold, some fields' values; `None` where it holds none."""
+        counts, held = self.held(field, kind)
+        if held.count == self.count:
+            return [held[name] for name in of_it]
+        found = [iter(held[name]) for name in of_it]
+        return [[next(values) if count else None for count in counts] for values in found]
+
+    def written(self) -> bytes:
+        """The names of the fields, the number of records, and their columns. Raises `TypeError` for text that is no
+        Unicode."""
+        return orjson.dumps((_FIELDS, self.count, self._columns))
+
+
 def written(records: Sequence[DecisionRecord]) -> bytes:
-    """The names of the fields, the number of records, and their columns. Raises `TypeError` for text that is no
-    Unicode."""
-    return orjson.dumps((_FIELDS, len(records), _columns_of(DecisionRecord, records)))
+    """As their columns are written. Raises `TypeError` for text that is no Unicode."""
+    return Columns.of(records).written()
 
 
 def read(content: bytes) -> list[DecisionRecord]:

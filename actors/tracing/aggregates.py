@@ -1,10 +1,13 @@
 """How often, how long, how often in vain, at what price? Bounded sums over all that was measured."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import Final, NamedTuple
 
 from actors.protocol.clock import SYSTEM_CLOCK, Clock
+from actors.protocol.columns import Column
 from actors.protocol.messages import AttemptOutcome, Usage
 from actors.tracing.histogram import Histogram
 
@@ -94,6 +97,35 @@ class Tally:
         else:
             self._add_error(outcome, 1)
 
+    def note_all(
+        self,
+        outcomes: Column,
+        durations_ms: Column,
+        ttfts_ms: Column,
+        prompt_tokens: Column,
+        completion_tokens: Column,
+        costs_usd: Column,
+    ) -> None:
+        """Counts many things that happened: of each its place in all columns, `None` for what is not known of it."""
+        self.count += len(outcomes)
+        self.prompt_tokens += sum(known(prompt_tokens))
+        self.completion_tokens += sum(known(completion_tokens))
+        self.cost_usd += sum(known(costs_usd))
+        succeeded = [outcome == "ok" for outcome in outcomes]
+        if not all(succeeded):
+            for outcome, count in Counter(outcomes).items():
+                if outcome == "cancelled":
+                    self.cancelled += count
+                elif outcome != "ok":
+                    self._add_error(outcome, count)
+            durations_ms, ttfts_ms, completion_tokens = (
+                list(compress(column, succeeded)) for column in (durations_ms, ttfts_ms, completion_tokens)
+            )
+        self.latency.record_all(durations_ms)
+        self.ttft.record_all(known(ttfts_ms))
+        self.timed_tokens += sum(known(completion_tokens))
+        self.timed_ms += sum(compress(durations_ms, [tokens is not None for tokens in completion_tokens]))
+
     def merge(self, other: "Tally") -> None:
         """Adds all that the other one counted."""
         self.count += other.count
@@ -112,6 +144,11 @@ class Tally:
         if code not in self.errors and len(self.errors) >= MAX_CODES:
             code = OTHER
         self.errors[code] = self.errors.get(code, 0) + count
+
+
+def known(column: Column) -> Column:
+    """The values of a column that are not `None`."""
+    return [value for value in column if value is not None] if None in column else column
 
 
 class Ring:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from actors.protocol.columns import read, reworded, written
-from actors.protocol.messages import DecisionRecord
+from actors.protocol.columns import Columns, read, reworded
+from actors.protocol.messages import DecisionRecord, EnsembleReport
 from actors.tracing.explanation import letters_of
 
 
@@ -20,17 +20,18 @@ class Bundle:
     table_versions: frozenset[int] = frozenset()
 
 
-def bundle_of(records: Sequence[DecisionRecord], content: bytes | None = None) -> Bundle:
+def bundle_of(
+    records: Sequence[DecisionRecord], columns: Columns | None = None, content: bytes | None = None
+) -> Bundle:
     """Packs records. Raises `TypeError` for text that is no Unicode.
 
-    `content`: all of them as they were `written` already.
+    `columns`: theirs; `content`: these as they were `written` already.
     """
-    content = written(records) if content is None else content
-    if any(record.ensemble is not None for record in records):
+    columns = columns or Columns.of(records)
+    content = columns.written() if content is None else content
+    if columns.held("ensemble", EnsembleReport)[1].count:
         content = reworded(content, letters_of)
-    return Bundle(
-        [record.request_id for record in records], content, frozenset([record.table_version for record in records])
-    )
+    return Bundle(columns["request_id"], content, frozenset(columns["table_version"]))
 
 
 def record_in(content: bytes, request_id: str) -> DecisionRecord:

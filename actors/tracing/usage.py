@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from actors.protocol.messages import DecisionRecord, JsonObject
-from actors.tracing.aggregates import OTHER
+from actors.protocol.columns import Column
+from actors.protocol.messages import JsonObject
+from actors.tracing.aggregates import OTHER, known
 
 MAX_ROWS_PER_DAY: Final = 10_000
 ANONYMOUS: Final = ""
@@ -52,20 +53,28 @@ class Consumption:
         self.cost_usd += other.cost_usd
         self.saved_usd += other.saved_usd
 
-    def count(self, request: DecisionRecord) -> None:
-        """Adds what one request used, whatever became of it."""
-        usage = request.usage
-        self.requests += 1
-        self.failed += request.outcome not in ("ok", "cancelled")
-        if usage is not None:
-            self.estimated += usage.estimated
-            self.unpriced += request.cost_usd is None
-            self.prompt_tokens += usage.prompt_tokens
-            self.completion_tokens += usage.completion_tokens
-        self.cost_usd += request.cost_usd or 0.0
-        if request.saved_usd is not None:
-            self.cached += 1
-            self.saved_usd += request.saved_usd
+    def count_all(
+        self,
+        outcomes: Column,
+        costs_usd: Column,
+        saved_usd: Column,
+        prompt_tokens: Column,
+        completion_tokens: Column,
+        estimated: Column,
+    ) -> None:
+        """Adds what many requests used, whatever became of them: of each its place in all columns."""
+        self.requests += len(outcomes)
+        self.failed += sum(outcome not in ("ok", "cancelled") for outcome in outcomes)
+        self.estimated += sum(known(estimated))
+        if None in costs_usd:
+            used = zip(prompt_tokens, costs_usd, strict=True)
+            self.unpriced += sum(tokens is not None and cost is None for tokens, cost in used)
+        self.prompt_tokens += sum(known(prompt_tokens))
+        self.completion_tokens += sum(known(completion_tokens))
+        self.cost_usd += sum(known(costs_usd))
+        saved = known(saved_usd)
+        self.cached += len(saved)
+        self.saved_usd += sum(saved)
 
     def as_json(self) -> JsonObject:
         """For reports; the cost is rounded to a billionth of a dollar."""

@@ -12,7 +12,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from actors.edge.ledger import BATCH, Ledger
 from actors.optimizing.journal import Journal
-from actors.protocol.columns import Written, read, written
+from actors.protocol.columns import Columns, Written, read, written
 from actors.protocol.messages import DecisionRecord
 from actors.tracer import Tracer
 from actors.tracing.sums import Batch, Sums
@@ -41,7 +41,7 @@ def test_writing_into_the_ledger(benchmark: BenchmarkFixture) -> None:
 def test_adding_a_batch_up(benchmark: BenchmarkFixture, batches: Iterator[list[DecisionRecord]]) -> None:
     sums = Sums()
 
-    measured_anew(benchmark, sums.add, lambda: (next(batches),), rounds=60)
+    measured_anew(benchmark, sums.add, lambda: (Columns.of(next(batches)),), rounds=60)
 
     assert sums
 

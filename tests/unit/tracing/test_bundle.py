@@ -39,7 +39,7 @@ def test_what_was_written_with_its_words_is_kept_without_them() -> None:
     alone = replace(WHOLE, strategy="single", ensemble=None)
     records = [alone, *(replace(WHOLE, ensemble=report) for report in (alike, REPORT, split, nobody)), alone]
 
-    kept = read(bundle_of(records, written(records)).content)
+    kept = read(bundle_of(records, content=written(records)).content)
 
     told = [record.ensemble and [vote.answer for vote in record.ensemble.votes] for record in kept]
     assert told == [None, ["A", "A"], ["A", None], ["A", "B", "A"], [], None]
@@ -49,7 +49,7 @@ def test_what_was_written_with_its_words_is_kept_without_them() -> None:
 def test_ensembles_in_which_nobody_answered_hold_no_words_either() -> None:
     failed = [replace(WHOLE, ensemble=replace(REPORT, votes=())), replace(WHOLE, ensemble=replace(REPORT, votes=()))]
 
-    kept = bundle_of(failed, written(failed)).content
+    kept = bundle_of(failed, content=written(failed)).content
 
     assert [record.ensemble and len(record.ensemble.failures) for record in read(kept)] == [1, 1]
     assert b"Paris" not in kept

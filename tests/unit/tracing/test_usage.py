@@ -1,3 +1,4 @@
+from actors.protocol.columns import Columns
 from actors.protocol.messages import DecisionRecord, Usage
 from actors.tracing.sums import Sums
 from actors.tracing.usage import Account, Consumption, UsageBook, day_of
@@ -17,7 +18,7 @@ def request(
 def bill(book: UsageBook, request: DecisionRecord) -> None:
     """As it goes: summed up by a replica, billed by the tracer."""
     sums = Sums()
-    sums.add([request])
+    sums.add(Columns.of([request]))
     for account, used in sums.take()[1].items():
         book.merge(account, used)
 
