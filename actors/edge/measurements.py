@@ -77,7 +77,7 @@ class Measurements:
                 error_aggregator.record(handle_error(error, "tracer", "record"), "tracer", "record")
                 self._dropped += len(sampled)
         while len(self._bundles) > BUNDLES_KEPT:
-            self._dropped += len(self._bundles.popleft().ids)
+            self._dropped += self._bundles.popleft().count
         while len(self._remarkable) > REMARKABLE_KEPT:
             self._remarkable.popleft()
 

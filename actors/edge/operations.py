@@ -7,7 +7,7 @@ from actors.protocol.errors import LLMError
 from actors.tracing.recorder import Operations
 from actors.tracing.spans import performance_tracer
 
-TOLD_EVERY_S = 1.0
+TOLD_EVERY_S = 3.0  # a telling costs a millisecond or two on both sides
 
 
 @runtime_checkable

@@ -10,12 +10,12 @@ from actors.tracing.explanation import letters_of
 
 @dataclass(slots=True)
 class Bundle:
-    """Decision records without a word of their text. `content`: as they are `written`.
+    """So many decision records without a word of their text. `content`: as they are `written`.
 
     `table_versions` are those of the routing tables that the requests were decided on.
     """
 
-    ids: Sequence[str]
+    count: int
     content: bytes
     table_versions: frozenset[int] = frozenset()
 
@@ -31,12 +31,9 @@ def bundle_of(
     content = columns.written() if content is None else content
     if columns.held("ensemble", EnsembleReport)[1].count:
         content = reworded(content, letters_of)
-    return Bundle(columns["request_id"], content, frozenset(columns["table_version"]))
+    return Bundle(columns.count, content, frozenset(columns["table_version"]))
 
 
-def record_in(content: bytes, request_id: str) -> DecisionRecord:
-    """One record of a bundle's content. Raises `KeyError` where it is not in it."""
-    for record in read(content):
-        if record.request_id == request_id:
-            return record
-    raise KeyError(request_id)
+def record_in(content: bytes, request_id: str) -> DecisionRecord | None:
+    """One record of a bundle's content; `None` where it is not in it."""
+    return next((record for record in read(content) if record.request_id == request_id), None)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from actors.edge.ledger import FLUSH_EVERY_S, FOLD_AT, UNDER_LOAD_S, Ledger
-from actors.protocol.columns import Written
+from actors.protocol.columns import Written, ids_in
 from actors.protocol.errors import OptimizerError, TracerError
 from actors.protocol.messages import DecisionRecord, EnsembleReport, Vote
 from actors.tracing.sums import Batch
@@ -38,7 +38,7 @@ class FakeReaders:
             raise TracerError("away")
         self.seen_by_tracer += str([record.ensemble and record.ensemble.as_json() for record in batch.records])
         self.seen_by_tracer += str([bundle.content for bundle in batch.bundles])
-        self.measurements += [name for bundle in batch.bundles for name in bundle.ids]
+        self.measurements += [name for bundle in batch.bundles for name in ids_in(bundle.content)]
 
 
 def record(request_id: str) -> DecisionRecord:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from actors.edge.measurements import BUNDLES_AT_ONCE, BUNDLES_KEPT, REMARKABLE_AT_ONCE, Measurements
+from actors.protocol.columns import ids_in
 from actors.protocol.errors import TracerError
 from actors.protocol.messages import Attempt, DecisionRecord
 from actors.resilience.error_handler import error_aggregator
@@ -31,7 +32,7 @@ class FakeTracer:
 
     @property
     def bundled(self) -> list[str]:
-        return [name for batch in self.batches for bundle in batch.bundles for name in bundle.ids]
+        return [name for batch in self.batches for bundle in batch.bundles for name in ids_in(bundle.content)]
 
     @property
     def counted(self) -> int:

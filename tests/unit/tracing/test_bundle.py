@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from actors.protocol.columns import read, written
+from actors.protocol.columns import ids_in, read, written
 from actors.protocol.messages import Attempt, DecisionRecord, EnsembleReport, Failure, Usage, Vote
 from actors.tracing.bundle import bundle_of, record_in
 from actors.tracing.explanation import explanation, without_words
@@ -21,13 +21,15 @@ WHOLE = DecisionRecord(
 def test_a_record_comes_out_as_it_went_in_without_its_words() -> None:
     bundle = bundle_of([DecisionRecord("r0", 0.0, "m", "single", None, "timeout", 504, 1.0, 0.1, True), WHOLE])
 
-    assert list(bundle.ids) == ["r0", "r1"]
+    assert (bundle.count, list(ids_in(bundle.content))) == (2, ["r0", "r1"])
     assert bundle.table_versions == {0, 7}
     told = record_in(bundle.content, "r1")
+    assert told is not None
     assert told.ensemble is not None
     assert told.ensemble.votes[0].answer == "A"
     assert explanation(told) == explanation(without_words(WHOLE))
     assert b"Paris" not in bundle.content
+    assert record_in(bundle.content, "r2") is None
 
 
 def test_what_was_written_with_its_words_is_kept_without_them() -> None:
