@@ -7,6 +7,7 @@ from actors.protocol.messages import Usage
 from actors.tracing.aggregates import MAX_CODES, OTHER, Aggregates, Key, Tally
 
 KEY = Key("backend", "call", "b")
+SUMS = ("count", "cancelled", "errors", "prompt_tokens", "completion_tokens", "cost_usd", "timed_tokens", "timed_ms")
 
 
 def note(tally: Tally, duration_ms: float, outcome: str = "ok") -> None:
@@ -22,6 +23,28 @@ def test_successes_failures_and_cancellations_are_told_apart() -> None:
     assert tally.error_rate_01 == pytest.approx(1 / 3)
     assert tally.errors == {"timeout": 1}
     assert (tally.prompt_tokens, tally.completion_tokens, tally.cost_usd) == (40, 8, 2.0)
+
+
+def test_many_at_once_are_counted_like_one_by_one() -> None:
+    happened: list[tuple[str, float, float | None, Usage | None, float | None]] = [
+        ("ok", 100.0, 10.0, Usage(10, 2), 0.5),
+        ("ok", 50.0, None, None, None),
+        ("timeout", 900.0, None, Usage(10, 1), 0.25),
+        ("cancelled", 5.0, 4.0, Usage(10, 0), None),
+        ("timeout", 901.0, None, None, None),
+    ]
+    singly, at_once = Tally(), Tally()
+    for one in happened:
+        singly.note(*one)
+    outcomes, durations, ttfts, used, costs = zip(*happened, strict=True)
+
+    prompt = [one and one.prompt_tokens for one in used]
+    completion = [one and one.completion_tokens for one in used]
+    at_once.note_all(outcomes, durations, ttfts, prompt, completion, costs)
+
+    assert all(getattr(at_once, name) == getattr(singly, name) for name in SUMS)
+    assert (at_once.latency.count, at_once.latency.sum_ms) == (2, 150.0)
+    assert (at_once.ttft.count, at_once.ttft.sum_ms) == (1, 10.0)
 
 
 def test_a_failed_or_cancelled_call_teaches_no_latency() -> None:

@@ -51,6 +51,26 @@ def test_merging_equals_recording_all_in_one(left: list[float], right: list[floa
     assert [merged.quantile(q / 10) for q in range(11)] == [whole.quantile(q / 10) for q in range(11)]
 
 
+@given(st.lists(st.floats(min_value=0.0, max_value=2e7), max_size=60))
+def test_recording_all_equals_recording_one_by_one(values: list[float]) -> None:
+    singly, at_once = histogram_of(values), Histogram()
+    at_once.record_all(values)
+
+    assert dict(at_once.buckets()) == dict(singly.buckets())
+    assert (at_once.count, at_once.min_ms, at_once.max_ms) == (singly.count, singly.min_ms, singly.max_ms)
+    assert at_once.sum_ms == pytest.approx(singly.sum_ms)
+
+
+@pytest.mark.parametrize("wrong", [-1.0, math.inf, math.nan])
+def test_one_that_is_no_duration_among_many_is_refused(wrong: float) -> None:
+    histogram = Histogram()
+
+    with pytest.raises(ValueError, match="finite"):
+        histogram.record_all([1.0, wrong, 2.0])
+
+    assert histogram.count == 0
+
+
 def test_merging_an_empty_one_changes_nothing() -> None:
     histogram = histogram_of([5.0])
 
