@@ -18,13 +18,10 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's own clocks."""
+    """The machine's own clocks, without a step in between: a request looks at them a dozen times."""
 
-    def monotonic_s(self) -> float:
-        return time.perf_counter()
-
-    def wall_s(self) -> float:
-        return time.time()
+    monotonic_s = staticmethod(time.perf_counter)
+    wall_s = staticmethod(time.time)
 
 
 SYSTEM_CLOCK = SystemClock()

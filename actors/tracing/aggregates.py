@@ -1,7 +1,7 @@
 """How often, how long, how often in vain, at what price? Bounded sums over all that was measured."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
 from typing import Final, NamedTuple
@@ -125,6 +125,16 @@ class Tally:
         self.ttft.record_all(known(ttfts_ms))
         self.timed_tokens += sum(known(completion_tokens))
         self.timed_ms += sum(compress(durations_ms, [tokens is not None for tokens in completion_tokens]))
+
+    def note_alike(self, outcome: AttemptOutcome, durations_ms: Sequence[float]) -> None:
+        """Counts things that ended in the same way, and of which no more is known."""
+        self.count += len(durations_ms)
+        if outcome == "ok":
+            self.latency.record_all(durations_ms)
+        elif outcome == "cancelled":
+            self.cancelled += len(durations_ms)
+        else:
+            self._add_error(outcome, len(durations_ms))
 
     def merge(self, other: "Tally") -> None:
         """Adds all that the other one counted."""

@@ -98,8 +98,11 @@ class PerformanceTracer:
         spans, self._unfolded = self._unfolded, []
         sections, self._sections = self._sections, []
         tallies: defaultdict[Key, Tally] = defaultdict(Tally)
+        alike: defaultdict[tuple[Key, AttemptOutcome], list[float]] = defaultdict(list)
         for key, outcome, duration_ms in sections:
-            tallies[key].note(outcome, duration_ms)
+            alike[key, outcome].append(duration_ms)
+        for (key, outcome), durations_ms in alike.items():
+            tallies[key].note_alike(outcome, durations_ms)
         for span in spans:
             key = key_of(span)
             tallies[key].note(span.outcome, span.duration_ms, span.first_item_ms)
