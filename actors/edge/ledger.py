@@ -16,7 +16,7 @@ from actors.tracing.sums import Batch
 log = logging.getLogger("troupe.ledger")
 
 FLUSH_EVERY_S: Final = 0.1
-UNDER_LOAD_S: Final = 0.5  # telling the tracer costs a millisecond here and several there
+UNDER_LOAD_S: Final = 1.0  # telling the tracer costs a millisecond here and several there
 LONGEST_PAUSE_S: Final = 5.0
 FOLD_AT: Final = 384  # so many are still in the cache
 BATCH: Final = 256

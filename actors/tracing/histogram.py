@@ -1,9 +1,10 @@
 """How long did things take? A mergeable histogram of milliseconds with a bounded relative error."""
 
 import math
+from array import array
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import accumulate
 from math import ceil, log
 from typing import Final
@@ -27,14 +28,15 @@ class Histogram:
     Source: Masson, Rim, Lee, "DDSketch", VLDB 2019, sections 2.1 and 2.2.
     """
 
-    __slots__ = ("_buckets", "count", "max_ms", "min_ms", "sum_ms")
+    __slots__ = ("_counts", "_first", "count", "max_ms", "min_ms", "sum_ms")
 
     def __init__(self) -> None:
         self.count = 0
         self.sum_ms = 0.0
         self.min_ms: float | None = None
         self.max_ms: float | None = None
-        self._buckets: dict[int, int] = {}
+        self._first = 0  # the bucket that the first of the counts is of
+        self._counts = array("Q")  # of each bucket up to the highest that was needed: a quarter of a dict's memory
 
     def record(self, duration_ms: float) -> None:
         """Counts one duration. Raises `ValueError` unless it is finite and at least 0."""
@@ -47,7 +49,8 @@ class Histogram:
         if self.max_ms is None or duration_ms > self.max_ms:
             self.max_ms = duration_ms
         bucket = _bucket_of(duration_ms)
-        self._buckets[bucket] = self._buckets.get(bucket, 0) + 1
+        self._reach(bucket, bucket)
+        self._counts[bucket - self._first] += 1
 
     def record_all(self, durations_ms: Sequence[float]) -> None:
         """Counts many durations, for a third of what it costs one by one. Raises `ValueError` as `record` does."""
@@ -64,8 +67,7 @@ class Histogram:
             numbers = [ceil(log(duration_ms) * _PER_LOG) for duration_ms in durations_ms]
         else:
             numbers = list(map(_bucket_of, durations_ms))
-        for bucket, count in Counter(numbers).items():
-            self._buckets[bucket] = self._buckets.get(bucket, 0) + count
+        self._add(Counter(numbers).items())
 
     def merge(self, other: "Histogram") -> None:
         """Adds all that the other one counted."""
@@ -75,8 +77,7 @@ class Histogram:
         self.sum_ms += other.sum_ms
         self.min_ms = other.min_ms if self.min_ms is None else min(self.min_ms, other.min_ms)
         self.max_ms = other.max_ms if self.max_ms is None else max(self.max_ms, other.max_ms)
-        for bucket, count in other._buckets.items():
-            self._buckets[bucket] = self._buckets.get(bucket, 0) + count
+        self._add(other.buckets())
 
     @classmethod
     def merged(cls, parts: Iterable["Histogram"]) -> "Histogram":
@@ -98,17 +99,37 @@ class Histogram:
         """A histogram as another one was: its figures, and its `buckets()`."""
         made = cls()
         made.count, made.sum_ms, made.min_ms, made.max_ms = count, sum_ms, min_ms, max_ms
-        made._buckets = dict(buckets)
+        made._add(list(buckets))
         return made
 
-    def buckets(self) -> Iterable[tuple[int, int]]:
-        """Number and count of each bucket, in no order."""
-        return self._buckets.items()
+    def buckets(self) -> Collection[tuple[int, int]]:
+        """Number and count of each bucket that something is in, in ascending order."""
+        return [(bucket, count) for bucket, count in enumerate(self._counts, self._first) if count]
+
+    def _add(self, buckets: Collection[tuple[int, int]]) -> None:
+        if not buckets:
+            return
+        numbers = [bucket for bucket, _ in buckets]
+        self._reach(min(numbers), max(numbers))
+        counts, first = self._counts, self._first
+        for bucket, count in buckets:
+            counts[bucket - first] += count
+
+    def _reach(self, low: int, high: int) -> None:
+        """Makes room for the counts of these buckets and all between."""
+        if not self._counts:
+            self._first = low
+        if low < self._first:
+            self._counts = array("Q", bytes(8 * (self._first - low))) + self._counts
+            self._first = low
+        missing = high - self._first - len(self._counts) + 1
+        if missing > 0:
+            self._counts.frombytes(bytes(8 * missing))
 
     def counts_up_to(self, bounds_ms: Sequence[float]) -> list[int]:
         """For each of the ascending bounds, how many durations are at most that; each bound is off by the error."""
         counts = [0] * len(bounds_ms)
-        for bucket, count in self._buckets.items():
+        for bucket, count in self.buckets():
             place = bisect_left(bounds_ms, _middle_of(bucket))
             if place < len(counts):
                 counts[place] += count
@@ -131,8 +152,8 @@ class Histogram:
             return None
         rank = max(0, ceil(share_01 * self.count) - 1)
         passed = 0
-        for bucket in sorted(self._buckets):
-            passed += self._buckets[bucket]
+        for bucket, count in enumerate(self._counts, self._first):
+            passed += count
             if passed > rank:
                 return min(self.max_ms, max(self.min_ms, _middle_of(bucket)))
         return self.max_ms
