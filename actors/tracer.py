@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -16,7 +16,7 @@ from actors.protocol.outlook import Outlook
 from actors.resilience.aggregator import ErrorAggregator
 from actors.routing.table import Measured
 from actors.tracing.aggregates import MAX_KEYS, WINDOWS_S, Key
-from actors.tracing.archive import DECISIONS_KEPT, REMARKABLE_KEPT, Archive
+from actors.tracing.archive import DECISIONS_KEPT, Archive
 from actors.tracing.bundle import bundle_of
 from actors.tracing.expectations import with_expectations
 from actors.tracing.explanation import explanation
@@ -43,6 +43,7 @@ SLOWEST = "slowest"
 ERRORS = "errors"
 NO_BUDGETS: Mapping[str, float] = {}
 RECENT_SHOWN = 20
+RECENT_HELD = 200  # of the slow and of the failed ones; all 10,000 took 6 MB, and are in the file
 KEYS_PER_BACKEND = 2  # its calls, and the waits for them
 
 # What a backend answers to a request that no backend would take says nothing about that backend.
@@ -102,8 +103,9 @@ class Tracer:
         if saved := self._archive.saved(QUALITY):
             self._quality.restore(saved["backends"])
         self._backends: dict[str, None] = {}
-        summaries = map(_summary, self._archive.remarkable())
-        self._remarkable: deque[JsonObject] = deque(summaries, maxlen=REMARKABLE_KEPT)
+        self._failures: deque[JsonObject] = deque(maxlen=RECENT_HELD)
+        self._slow: deque[JsonObject] = deque(maxlen=RECENT_HELD)
+        self._hold(self._archive.remarkable())
         self._slow_requests, self._slow_operations = Slowest(), Slowest()
         if saved := self._archive.saved(SLOWEST):
             for told in saved["requests"]:
@@ -129,7 +131,7 @@ class Tracer:
             return
         remarkable = [request for request in batch.records if _is_remarkable(request, batch.slow_above_ms)]
         self._keep_books(batch, remarkable)
-        self._remarkable.extend(map(_summary, remarkable))
+        self._hold(remarkable)
         self._dropped += batch.dropped
         self._write_log(batch.records)
         self._treasury.note_refusals(batch.records, self._usage)
@@ -272,11 +274,17 @@ class Tracer:
         except TracerError as error:
             log.warning("the sums could not be saved: %s", error)
 
+    def _hold(self, requests: Iterable[DecisionRecord]) -> None:
+        for request in requests:
+            (self._failures if _has_failed(request) else self._slow).append(_summary(request))
+
     def _newest(self, count: int, *, is_failure: bool) -> list[JsonObject]:
-        found = (
-            told for told in reversed(self._remarkable) if (told["outcome"] not in ("ok", "cancelled")) == is_failure
-        )
-        return list(itertools.islice(found, count))
+        """The newest first; from the file where more are asked for than are held."""
+        held = self._failures if is_failure else self._slow
+        if count <= len(held) or len(held) < RECENT_HELD:
+            return list(itertools.islice(reversed(held), count))
+        found = (_summary(request) for request in self._archive.remarkable() if _has_failed(request) == is_failure)
+        return list(reversed(deque(found, maxlen=count)))
 
     def _add_request(self, request: DecisionRecord) -> None:
         if _has_failed(request):

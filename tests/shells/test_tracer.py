@@ -13,7 +13,7 @@ from actors.protocol.clock import ManualClock
 from actors.protocol.messages import Attempt, DecisionRecord, Usage
 from actors.protocol.outlook import Outlook, Prospect
 from actors.routing.table import Measured
-from actors.tracer import Tracer
+from actors.tracer import RECENT_HELD, Tracer
 from actors.tracing.recorder import PerformanceTracer
 from actors.tracing.records import SpanRecord
 from actors.tracing.slowest import SLOWEST_KEPT
@@ -338,6 +338,18 @@ async def test_as_many_failures_are_told_as_are_asked_for_newest_first(tracer: T
 
     assert told[:2] == [["r29", "r28"], []]
     assert len(told[2]) == 30
+
+
+async def test_more_failures_than_are_held_are_told_from_the_file(tracer: Tracer) -> None:
+    names = [f"r{number}" for number in range(RECENT_HELD + 50)]
+    for name in names:
+        await tracer.record(batch_of([request(name, outcome="timeout")]))
+
+    told = [
+        [one["request_id"] for one in (await tracer.report(count))["recent_failures"]] for count in (3, 210, 10_000)
+    ]
+
+    assert told == [names[:-4:-1], names[:-211:-1], names[::-1]]
 
 
 async def test_who_has_no_key_drives_out_nobody(tracer: Tracer) -> None:
