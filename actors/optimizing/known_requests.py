@@ -1,6 +1,7 @@
 """Which requests may feedback speak of, and is one that it speaks of still on its way?"""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,7 +25,9 @@ class KnownRequests:
     """The ids of the last 10,000 recorded requests, and who waits for others."""
 
     def __init__(self) -> None:
-        self._known: dict[str, None] = {}  # in the order of recording; what the journal evicts is forgotten here, too
+        self._known: OrderedDict[str, None] = (
+            OrderedDict()
+        )  # in the order of recording; what the journal evicts is forgotten here, too
         self._awaited: dict[str, Awaited] = {}
 
     @property
@@ -34,7 +37,7 @@ class KnownRequests:
 
     def replace(self, request_ids: Iterable[str]) -> None:
         """Knows these from now on, oldest first, and no others."""
-        self._known = dict.fromkeys(request_ids)
+        self._known = OrderedDict.fromkeys(request_ids)
 
     def add(self, request_id: str) -> None:
         """Takes in a request that was recorded, and tells those who wait for it."""
@@ -42,7 +45,7 @@ class KnownRequests:
         if awaited := self._awaited.get(request_id):
             awaited.recorded.set()
         while len(self._known) > OUTCOMES_KEPT:
-            del self._known[next(iter(self._known))]
+            self._known.popitem(last=False)
 
     async def wait_for(self, request_id: str, patience_s: float) -> bool:
         """Whether the request is known, or gets known in time. Raises `Overloaded` where too many are waited for."""

@@ -1,5 +1,6 @@
 """What has feedback taught about each panel, and which of its votes does a judgement speak about?"""
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -29,12 +30,12 @@ class Lessons:
     A panel is a model's name with those members: weights that were fitted together mean something only together.
     """
 
-    def __init__(self, reading: Callable[[str], str | None], ballots: dict[str, Ballots] | None = None) -> None:
+    def __init__(self, reading: Callable[[str], str | None], ballots: OrderedDict[str, Ballots] | None = None) -> None:
         """`reading`: the spelling of a gold answer in which it can be compared with votes. `ballots`: those of the last
         requests, by request, where they are known already."""
         self._reading = reading
         self._learners: dict[tuple[str, str], TrustLearner] = {}
-        self.ballots: dict[str, Ballots] = {} if ballots is None else ballots
+        self.ballots: OrderedDict[str, Ballots] = OrderedDict() if ballots is None else ballots
 
     def note(self, outcomes: Sequence[DecisionRecord]) -> None:
         """Keeps how the members of ensembles voted, in memory alone: answers are written nowhere."""
@@ -42,7 +43,7 @@ class Lessons:
             if (ballots := ballots_of(outcome)) is not None:
                 self.ballots[outcome.request_id] = ballots
         while len(self.ballots) > VOTES_KEPT:
-            del self.ballots[next(iter(self.ballots))]
+            self.ballots.popitem(last=False)
 
     def judge(self, feedback: Feedback, ballots: Ballots | None = None) -> None:
         """Learns from a judgement on a request that was noted, or on the `ballots` that are given."""
