@@ -126,15 +126,10 @@ class Tally:
         self.timed_tokens += sum(known(completion_tokens))
         self.timed_ms += sum(compress(durations_ms, [tokens is not None for tokens in completion_tokens]))
 
-    def note_alike(self, outcome: AttemptOutcome, durations_ms: Sequence[float]) -> None:
-        """Counts things that ended in the same way, and of which no more is known."""
+    def note_successes(self, durations_ms: Sequence[float]) -> None:
+        """Counts things that went well, and of which no more is known."""
         self.count += len(durations_ms)
-        if outcome == "ok":
-            self.latency.record_all(durations_ms)
-        elif outcome == "cancelled":
-            self.cancelled += len(durations_ms)
-        else:
-            self._add_error(outcome, len(durations_ms))
+        self.latency.record_all(durations_ms)
 
     def merge(self, other: "Tally") -> None:
         """Adds all that the other one counted."""

@@ -43,7 +43,7 @@ class PerformanceTracer:
         self.clock = clock
         self._sink: Sink | None = None
         self._unfolded: list[SpanRecord] = []
-        self._sections: list[tuple[Key, AttemptOutcome, float]] = []
+        self._sections: defaultdict[Key, list[float]] = defaultdict(list)
         self._whole = Aggregates(clock, windowed=False)
         self._untold = Aggregates(clock, windowed=False)
         self._slowest: dict[Key, SpanRecord] = {}
@@ -64,17 +64,22 @@ class PerformanceTracer:
             self._sink(span)
         self._unfolded.append(span)
         if len(self._unfolded) >= FOLD_AT:
-            self._fold()
+            self.fold()
 
-    def note(self, key: Key, outcome: AttemptOutcome, duration_ms: float) -> None:
-        """Counts what is no span. Never waits."""
-        self._sections.append((key, outcome, duration_ms))
-        if len(self._sections) >= FOLD_AT:
-            self._fold()
+    def section(self, key: Key) -> list[float]:
+        """Where a section's durations (ms) are put as it succeeds; `fold` is to be called when there are `FOLD_AT`."""
+        return self._sections[key]
+
+    def note_failure(self, key: Key, outcome: AttemptOutcome, duration_ms: float) -> None:
+        """Counts a section that failed, or was cancelled."""
+        tally = Tally()
+        tally.note(outcome, duration_ms)
+        self._whole.merge({key: tally})
+        self._untold.merge({key: tally})
 
     def collect(self) -> Operations | None:
         """What was recorded since the last time; `None` if nothing was."""
-        self._fold()
+        self.fold()
         if not len(self._untold):
             return None
         self._told += 1
@@ -86,7 +91,7 @@ class PerformanceTracer:
 
     def get_report(self) -> JsonObject:
         """The performance report of this process alone."""
-        self._fold()
+        self.fold()
         background = Background(
             started_at_s=self._started_at_s,
             uptime_s=self.clock.monotonic_s() - self._born_s,
@@ -94,15 +99,14 @@ class PerformanceTracer:
         )
         return performance_report(self._whole, background, windows=False)
 
-    def _fold(self) -> None:
+    def fold(self) -> None:
+        """Sums up what came one by one."""
         spans, self._unfolded = self._unfolded, []
-        sections, self._sections = self._sections, []
         tallies: defaultdict[Key, Tally] = defaultdict(Tally)
-        alike: defaultdict[tuple[Key, AttemptOutcome], list[float]] = defaultdict(list)
-        for key, outcome, duration_ms in sections:
-            alike[key, outcome].append(duration_ms)
-        for (key, outcome), durations_ms in alike.items():
-            tallies[key].note_alike(outcome, durations_ms)
+        for key, durations_ms in self._sections.items():
+            if durations_ms:
+                tallies[key].note_successes(durations_ms)
+                durations_ms.clear()
         for span in spans:
             key = key_of(span)
             tallies[key].note(span.outcome, span.duration_ms, span.first_item_ms)

@@ -22,7 +22,7 @@ from typing import Any, Final, ParamSpec, Self, TypeVar, cast
 from actors.protocol.errors import LLMError
 from actors.protocol.messages import AttemptOutcome
 from actors.tracing.aggregates import Key
-from actors.tracing.recorder import PerformanceTracer
+from actors.tracing.recorder import FOLD_AT, PerformanceTracer
 from actors.tracing.records import NO_METADATA, AsyncSpanBlock, MetadataValue, SpanBlock, SpanRecord
 
 P = ParamSpec("P")
@@ -166,10 +166,11 @@ class TracedSection:
     entered often: `with ORDERING: ...`.
     """
 
-    __slots__ = ("_began_s", "_key")
+    __slots__ = ("_began_s", "_durations_ms", "_key")
 
     def __init__(self, component: str, operation: str) -> None:
         self._key = Key(component, operation)
+        self._durations_ms = performance_tracer.section(self._key)
         self._began_s: float | None = None
 
     def __enter__(self) -> None:
@@ -178,7 +179,12 @@ class TracedSection:
     def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
         if self._began_s is not None:
             duration_ms = (performance_tracer.clock.monotonic_s() - self._began_s) * 1e3
-            performance_tracer.note(self._key, "ok" if error is None else outcome_of(error), duration_ms)
+            if error is not None:
+                performance_tracer.note_failure(self._key, outcome_of(error), duration_ms)
+                return
+            self._durations_ms.append(duration_ms)
+            if len(self._durations_ms) >= FOLD_AT:
+                performance_tracer.fold()
 
 
 def trace_block(
